@@ -1,0 +1,11 @@
+"""The parts of ``scripts/stack.py``.
+
+``places``   where everything lies
+``machine``  what this machine offers, and what it lacks
+``packages`` system packages: which are there, and installing the others
+``install``  ``setup``: the virtual environment with Triton in it
+``isnet``    ``setup``: the weights of the embedded segmenter
+``triton``   one Triton process: start, readiness, end
+``commands`` what the command line does
+``cli``      the command line
+"""

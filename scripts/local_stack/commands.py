@@ -1,0 +1,155 @@
+"""What the command line does. Every command gives its exit status."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+from local_stack import isnet, packages, places, ports
+from local_stack.gateway import TOKEN, Gateway
+from local_stack.install import setup
+from local_stack.machine import StackError
+from local_stack.triton import HOST, START_SECONDS, Triton, end_process
+
+
+class Interrupted(BaseException):
+    """A signal asked this process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def deps() -> int:
+    """The system packages of the Rust build."""
+    packages.ensure(packages.RUST_BUILD)
+    return 0
+
+
+def install() -> int:
+    """What the local Triton needs."""
+    setup()
+    return 0
+
+
+def triton() -> int:
+    """One Triton in the foreground, until a signal."""
+    installed = setup()
+    wanted = ports.exact_ports()
+    with _until_signal(), ExitStack() as stack:
+        server = Triton(installed, wanted, log=None)
+        stack.callback(server.stop)
+        server.wait_ready()
+        _say(_serving(server))
+        while server.exit_status() is None:
+            time.sleep(0.2)
+        raise StackError(f"Triton ended with status {server.exit_status()}; its output is above")
+
+
+def run() -> int:
+    """Triton and the gateway, until a signal or until one of them ends."""
+    packages.ensure(packages.RUST_BUILD)
+    installed = setup()
+    with _until_signal(), ExitStack() as stack:
+        server = Triton(installed, ports.near_ports(), log=_log("run"))
+        stack.callback(server.stop)
+        gateway = Gateway(server)
+        stack.callback(gateway.stop)
+        _watch(server, gateway, until_ready=True)
+        _say(_serving(server))
+        _say(_greeting(gateway))
+        _watch(server, gateway, until_ready=False)
+    return 0
+
+
+def with_triton(count: int, command: list[str]) -> int:
+    """A command beside ``count`` Tritons; gives the command's exit status."""
+    installed = setup()
+    with _until_signal(), ExitStack() as stack:
+        servers = []
+        for number in range(count):
+            chosen = ports.free_ports(3)
+            server = Triton(installed, ports.Ports(*chosen), log=_log(f"test-{number}"))
+            stack.callback(server.stop)
+            servers.append(server)
+        for server in servers:
+            server.wait_ready()
+        addresses = {
+            "LACUNA_TEST_TRITON": [f"http://{HOST}:{server.ports.grpc}" for server in servers],
+            "LACUNA_TEST_TRITON_METRICS": [
+                f"http://{HOST}:{server.ports.metrics}" for server in servers
+            ],
+        }
+        environment = os.environ | {name: ",".join(urls) for name, urls in addresses.items()}
+        try:
+            process = subprocess.Popen(command, env=environment)
+        except OSError as error:
+            raise StackError(f"cannot start {command[0]}: {error.strerror}") from None
+        stack.callback(end_process, process, 10)
+        status = process.wait()
+    return status if status >= 0 else 128 - status
+
+
+def _watch(server: Triton, gateway: Gateway, *, until_ready: bool) -> None:
+    """Waits; raises ``StackError`` when either program ends."""
+    deadline = time.monotonic() + START_SECONDS
+    while not (until_ready and gateway.ready()):
+        if gateway.exit_status() is not None:
+            raise StackError(f"the gateway ended with status {gateway.exit_status()}")
+        if server.exit_status() is not None:
+            raise StackError(f"Triton ended. {server.last_words()}")
+        if until_ready and time.monotonic() > deadline:
+            raise StackError(f"not ready in {START_SECONDS} s. {server.last_words()}")
+        time.sleep(0.2)
+
+
+def _serving(server: Triton) -> str:
+    chosen = server.ports
+    missing = "" if isnet.present() else " (without isnet: its weights are missing)"
+    return (
+        f"Triton serves {', '.join(server.models)}{missing} on {HOST}: "
+        f"gRPC {chosen.grpc}, HTTP {chosen.http}, metrics {chosen.metrics}"
+    )
+
+
+def _greeting(gateway: Gateway) -> str:
+    token = TOKEN if gateway.uses_default_token else "$TOKEN"
+    lines = [f"Lacuna is ready: {gateway.address}"]
+    if gateway.uses_default_token:
+        lines.append(f"token: {TOKEN}")
+    lines += [
+        "try:",
+        f'  curl -H "Authorization: Bearer {token}" -F file=@photo.jpg '
+        f"-F x=100 -F y=100 -F w=200 -F h=200 {gateway.address}/inpaint -o out.png",
+        "Ctrl-C ends both programs.",
+    ]
+    return "\n".join(lines)
+
+
+def _log(name: str) -> Path:
+    places.LOGS.mkdir(exist_ok=True)
+    return places.LOGS / f"triton-{name}.log"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _until_signal() -> Iterator[None]:
+    """Turns the first signal to end into ``Interrupted``; later ones do not disturb the end."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(number)
+
+    for each in signals:
+        signal.signal(each, interrupt)
+    yield

@@ -1,0 +1,79 @@
+"""The gateway process of ``run``: its settings, its start and its end."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from local_stack import places
+from local_stack.machine import StackError
+from local_stack.ports import free_ports, is_free
+from local_stack.triton import HOST, Triton, answers_ok, end_process, end_with_parent
+
+TOKEN = "local-dev-token"
+LISTEN = "127.0.0.1:8080"
+ADMIN_PORT = 9090
+DRAIN_SECONDS = 60
+"""How long the gateway may take to finish what it has begun."""
+
+
+class Gateway:
+    """A running gateway in front of one Triton; every LACUNA_ variable reaches it."""
+
+    def __init__(self, triton: Triton) -> None:
+        """Starts it; raises ``StackError`` where its program has not been built."""
+        program = _program()
+        if not program.is_file():
+            raise StackError(f"{program} is missing; build it with: cargo build --release")
+        settings = _settings(triton)
+        self.address = _address(settings["LACUNA_LISTEN"])
+        self.uses_default_token = settings.get("LACUNA_TOKENS") == f"local:{TOKEN}"
+        self._process = subprocess.Popen(
+            [str(program)],
+            env=os.environ | settings,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+        )
+
+    def ready(self) -> bool:
+        """Whether it takes requests and sees its model."""
+        return answers_ok(f"{self.address}/readyz")
+
+    def exit_status(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    def stop(self) -> int:
+        """Ends it when what it has begun is finished; gives its status."""
+        return end_process(self._process, DRAIN_SECONDS)
+
+
+def _program() -> Path:
+    target = os.environ.get("CARGO_TARGET_DIR")
+    return places.ROOT / (target or "target") / "release/lacuna"
+
+
+def _settings(triton: Triton) -> dict[str, str]:
+    given = {key: value for key, value in os.environ.items() if key.startswith("LACUNA_") and value}
+    settings = {
+        "LACUNA_LISTEN": LISTEN,
+        "LACUNA_INPAINT_MODEL": "lama" if "lama" in triton.models else "patchmatch",
+        "LACUNA_SEGMENT_MODEL": "birefnet" if "birefnet" in triton.models else "isnet",
+    }
+    if not is_free(ADMIN_PORT):
+        settings["LACUNA_ADMIN_LISTEN"] = f"{HOST}:{free_ports(1)[0]}"
+    if "LACUNA_TOKENS_FILE" not in given:
+        settings["LACUNA_TOKENS"] = f"local:{TOKEN}"
+    settings |= given
+    settings["LACUNA_TRITON"] = f"http://{HOST}:{triton.ports.grpc}"
+    if settings["LACUNA_LISTEN"].endswith(":0"):
+        # The address has to be known here, to wait for it and to print it.
+        settings["LACUNA_LISTEN"] = settings["LACUNA_LISTEN"][:-1] + str(free_ports(1)[0])
+    return settings
+
+
+def _address(listen: str) -> str:
+    """A URL that reaches a server which listens there."""
+    host, _, port = listen.rpartition(":")
+    reachable = {"0.0.0.0": HOST, "[::]": "[::1]"}.get(host, host)
+    return f"http://{reachable}:{port}"

@@ -1,0 +1,88 @@
+"""System packages: which are there, and installing the others with apt-get."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_stack.machine import Python, StackError
+
+
+@dataclass(frozen=True)
+class Need:
+    """A Debian package that something needs."""
+
+    package: str
+    purpose: str
+    present: Callable[[], bool]
+
+
+def _program(name: str) -> Callable[[], bool]:
+    return lambda: shutil.which(name) is not None
+
+
+def _libde265() -> bool:
+    folders = (Path("/usr/include"), Path("/usr/local/include"))
+    return any((folder / "libde265/de265.h").is_file() for folder in folders)
+
+
+RUST_BUILD = (
+    Need("g++", "building libheif", _program("c++")),
+    Need("cmake", "building libheif", _program("cmake")),
+    Need("nasm", "building the image codecs", _program("nasm")),
+    Need("pkg-config", "finding libde265", _program("pkg-config")),
+    Need("libde265-dev", "reading HEIC", _libde265),
+)
+
+
+def python_needs(python: Python) -> tuple[Need, ...]:
+    """What an interpreter lacks before Triton can use it; Debian packages its parts apart."""
+    version = python.version
+    return (
+        Need(f"python{version}-venv", "making the virtual environment", lambda: python.can_make_venv),
+        Need(f"libpython{version}", "running Triton's models", lambda: python.library is not None),
+    )
+
+
+def ensure(needs: tuple[Need, ...]) -> bool:
+    """Installs what is missing and says so; False where nothing was.
+
+    Raises ``StackError`` with the command to run where this user may not install, or the
+    machine has no apt-get.
+    """
+    missing = [need for need in needs if not need.present()]
+    if not missing:
+        return False
+    listing = ", ".join(f"{need.package} ({need.purpose})" for need in missing)
+    install = ["apt-get", "install", "-y", "--no-install-recommends"]
+    install += [need.package for need in missing]
+    if shutil.which("apt-get") is None:
+        raise StackError(
+            f"missing: {listing}. These are Debian's names; install them with this system's "
+            "package manager."
+        )
+    prefix = _become_root()
+    if prefix is None:
+        raise StackError(f"missing: {listing}. Install with: sudo {' '.join(install)}")
+    print(f"installing {listing}", flush=True)
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["apt-get", "update", "-q"], [*install, "-q"]):
+        done = subprocess.run([*prefix, *command], env=environment, check=False)
+        if done.returncode != 0:
+            raise StackError(f"{' '.join(command)} failed; see its message above")
+    still = [need.package for need in missing if not need.present()]
+    if still:
+        raise StackError(f"installed {', '.join(still)}, but still cannot find it")
+    return True
+
+
+def _become_root() -> list[str] | None:
+    """What to put before a command that needs root; None where this user cannot."""
+    if os.geteuid() == 0:
+        return []
+    if shutil.which("sudo") is None:
+        return None
+    asks_nothing = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False)
+    return ["sudo", "-n"] if asks_nothing.returncode == 0 else None

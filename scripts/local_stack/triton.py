@@ -1,0 +1,167 @@
+"""One Triton process on loopback: start, readiness, end."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_stack import isnet, places
+from local_stack.install import Installed
+from local_stack.machine import StackError
+
+HOST = "127.0.0.1"
+START_SECONDS = 300
+"""Enough to load every model on a slow and busy machine."""
+EXIT_SECONDS = 10
+"""How long running inferences may take to finish when Triton is told to end."""
+
+_SHARED_MEMORY = Path("/dev/shm")
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The three ports of one Triton, all on loopback."""
+
+    grpc: int
+    http: int
+    metrics: int
+
+
+def models_here() -> list[str]:
+    """The models that can be served from the files on this machine, in a fixed order."""
+    models = ["patchmatch"]
+    if isnet.present():
+        models.append("isnet")
+    for published in ("lama", "birefnet"):
+        folder = places.REPOSITORY / published
+        if (folder / "configs/cpu.pbtxt").is_file() and any(folder.glob("1/*.onnx")):
+            models.append(published)
+    return models
+
+
+class Triton:
+    """A running ``tritonserver`` with its Python processes.
+
+    It is ended by ``stop``, and by the kernel if this process dies first.
+    """
+
+    def __init__(self, installed: Installed, ports: Ports, log: Path | None) -> None:
+        """Starts a server; its output goes to ``log``, or to the terminal without one."""
+        self.ports = ports
+        self.models = models_here()
+        self.log = log
+        self._prefix = f"lacuna_{os.getpid()}_{ports.grpc}_"
+        output = log.open("wb") if log else None
+        try:
+            self._process = subprocess.Popen(
+                self._command(installed),
+                cwd=places.TRITON_HOME,
+                env=_environment(installed),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT if output else None,
+                start_new_session=True,
+                preexec_fn=end_with_parent,
+            )
+        finally:
+            if output:
+                output.close()
+
+    def _command(self, installed: Installed) -> list[str]:
+        return [
+            str(installed.server),
+            f"--model-repository={places.REPOSITORY}",
+            f"--backend-directory={installed.backends}",
+            f"--backend-config=python,shm-region-prefix-name={self._prefix}",
+            "--model-control-mode=explicit",
+            *(f"--load-model={model}" for model in self.models),
+            # Models that have no such configuration use their config.pbtxt.
+            "--model-config-name=cpu",
+            "--strict-readiness=true",
+            f"--exit-timeout-secs={EXIT_SECONDS}",
+            "--allow-gpu-metrics=false",
+            f"--grpc-address={HOST}",
+            f"--grpc-port={self.ports.grpc}",
+            f"--http-address={HOST}",
+            f"--http-port={self.ports.http}",
+            f"--metrics-address={HOST}",
+            f"--metrics-port={self.ports.metrics}",
+        ]
+
+    def exit_status(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    def wait_ready(self) -> None:
+        """Returns when the server and all its models are ready.
+
+        Raises ``StackError`` if it ends or takes longer than ``START_SECONDS``.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while not answers_ok(f"http://{HOST}:{self.ports.http}/v2/health/ready"):
+            if self.exit_status() is not None:
+                raise StackError(f"Triton ended before it was ready. {self.last_words()}")
+            if time.monotonic() > deadline:
+                raise StackError(f"Triton was not ready in {START_SECONDS} s. {self.last_words()}")
+            time.sleep(0.1)
+
+    def last_words(self) -> str:
+        """The end of its output, for an error message."""
+        if self.log is None:
+            return "Its output is above."
+        lines = self.log.read_text(errors="replace").splitlines()
+        return "\n".join([f"The end of {self.log}:", *lines[-20:]])
+
+    def stop(self) -> None:
+        """Ends the server, its Python processes and their shared memory; never fails."""
+        end_process(self._process, EXIT_SECONDS + 5)
+        # What is left of its process group: Python processes that outlived a killed server.
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        for region in _SHARED_MEMORY.glob(f"{self._prefix}*"):
+            region.unlink(missing_ok=True)
+
+
+def end_process(process: subprocess.Popen[bytes], patience: float) -> int:
+    """Asks a process to end, ends it after ``patience`` seconds; gives its status."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        return process.wait(patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def end_with_parent() -> None:
+    """Runs in a new child: has the kernel send it SIGTERM when its parent dies."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def answers_ok(url: str) -> bool:
+    """Whether a GET of ``url`` is answered with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _environment(installed: Installed) -> dict[str, str]:
+    # Triton finds Python packages through the python3 that is first on PATH.
+    environment = os.environ | {"PATH": f"{places.VENV / 'bin'}:{os.environ.get('PATH', '')}"}
+    libraries = [str(folder) for folder in installed.libraries]
+    if inherited := environment.get("LD_LIBRARY_PATH"):
+        libraries.append(inherited)
+    environment["LD_LIBRARY_PATH"] = ":".join(libraries)
+    environment.pop("PYTHONHOME", None)
+    return environment
