@@ -1,0 +1,130 @@
+//! Putting a fill into the photo: under the mask only, and softly at its border.
+
+use crate::{
+    geometry::Rect,
+    mask::Mask,
+    picture::{Picture, SamplesMut},
+};
+
+/// The most pixels over which a fill fades into the photo.
+const MAX_FADE: u32 = 8;
+
+/// How much of the fill each pixel of a hole takes.
+///
+/// The caller's mask, and what dilation adds next to it, is replaced wholly: what is erased reaches
+/// that far. In the outer half of the ring that dilation added, the fill fades into the photo.
+#[derive(Clone, Debug)]
+pub struct Feather {
+    /// Growing sets; the last is the whole hole. A pixel takes one share of the fill for each set
+    /// that it is in.
+    steps: Vec<Mask>,
+}
+
+impl Feather {
+    /// For a mask and the radius of its dilation, in pixels.
+    pub fn new(mask: &Mask, dilation: u32) -> Self {
+        let fade = (dilation / 2).min(MAX_FADE);
+        Self { steps: (dilation - fade..=dilation).map(|radius| mask.dilate(radius)).collect() }
+    }
+
+    /// The hole: the mask, dilated.
+    pub fn hole(&self) -> &Mask {
+        self.steps.last().expect("never built empty. This is a bug.")
+    }
+
+    /// The shares of the fill, of [`Feather::whole`], that a pixel of the hole takes.
+    fn share(&self, x: u32, y: u32) -> u32 {
+        let outside = self.steps.iter().take_while(|step| !step.contains(x, y)).count();
+        (self.steps.len() - outside) as u32
+    }
+
+    fn whole(&self) -> u32 {
+        self.steps.len() as u32
+    }
+}
+
+/// Puts `fill` into the picture, where `open` has a pixel.
+///
+/// `fill` holds the colours of `core`, RGB in row order. Alpha is left alone, and so is the colour of
+/// a wholly transparent pixel; a grey picture takes the fill's luma.
+pub fn paste(picture: &mut Picture, fill: &[u8], core: Rect, open: &Mask, feather: &Feather) {
+    let (channels, alpha, width) = (picture.channels(), picture.has_alpha(), picture.width());
+    let paste = Paste { fill, core, open, feather, channels, alpha, width };
+    match picture.samples_mut() {
+        SamplesMut::Eight(samples) => paste.into_samples(samples),
+        SamplesMut::Sixteen(samples) => paste.into_samples(samples),
+    }
+}
+
+struct Paste<'a> {
+    fill: &'a [u8],
+    core: Rect,
+    open: &'a Mask,
+    feather: &'a Feather,
+    channels: usize,
+    alpha: bool,
+    width: u32,
+}
+
+impl Paste<'_> {
+    fn into_samples<L: Level>(&self, samples: &mut [L]) {
+        let core = self.core;
+        let colours = self.channels - usize::from(self.alpha);
+        let row_length = self.width as usize * self.channels;
+        for y in core.y..core.bottom() {
+            let row = &mut samples[y as usize * row_length..][..row_length];
+            let fill = &self.fill[(y - core.y) as usize * core.width as usize * 3..][..core.width as usize * 3];
+            self.open.runs(y, core.x, core.right(), |from, to| {
+                for x in from..to {
+                    let pixel = &mut row[x as usize * self.channels..][..self.channels];
+                    if self.alpha && pixel[colours] == L::ZERO {
+                        continue;
+                    }
+                    let rgb = &fill[(x - core.x) as usize * 3..][..3];
+                    let share = self.feather.share(x, y);
+                    let mut mix = |i: usize, level: u8| {
+                        pixel[i] = pixel[i].mixed(L::from_eight(level), share, self.feather.whole());
+                    };
+                    match colours {
+                        1 => mix(0, luma(rgb)),
+                        _ => rgb.iter().enumerate().for_each(|(i, &level)| mix(i, level)),
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// The luma of an RGB pixel (ITU-R BT.601), as greys of photos are made.
+pub fn luma(rgb: &[u8]) -> u8 {
+    let weighted = 19_595 * u32::from(rgb[0]) + 38_470 * u32::from(rgb[1]) + 7_471 * u32::from(rgb[2]);
+    ((weighted + (1 << 15)) >> 16) as u8
+}
+
+/// A sample of a picture.
+trait Level: Copy + PartialEq {
+    const ZERO: Self;
+    fn from_eight(level: u8) -> Self;
+    /// `share` parts of `fill` and `whole - share` parts of this.
+    fn mixed(self, fill: Self, share: u32, whole: u32) -> Self;
+}
+
+impl Level for u8 {
+    const ZERO: Self = 0;
+    fn from_eight(level: u8) -> Self {
+        level
+    }
+    fn mixed(self, fill: Self, share: u32, whole: u32) -> Self {
+        ((u32::from(fill) * share + u32::from(self) * (whole - share) + whole / 2) / whole) as u8
+    }
+}
+
+impl Level for u16 {
+    const ZERO: Self = 0;
+    fn from_eight(level: u8) -> Self {
+        u16::from(level) * 257
+    }
+    fn mixed(self, fill: Self, share: u32, whole: u32) -> Self {
+        ((u32::from(fill) * share + u32::from(self) * (whole - share) + whole / 2) / whole) as u16
+    }
+}

@@ -1,0 +1,159 @@
+//! Settings: each has a flag and a variable.
+
+use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
+
+use clap::Parser;
+
+use crate::triton::Address;
+
+/// Erases anything from a photo: `POST /inpaint`, in front of NVIDIA Triton.
+#[derive(Clone, Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub struct Config {
+    /// Address of the API
+    #[arg(long, env = "LACUNA_LISTEN", value_name = "LACUNA_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// Address of /metrics, which is not for callers
+    #[arg(long, env = "LACUNA_ADMIN_LISTEN", value_name = "LACUNA_ADMIN_LISTEN", default_value = "127.0.0.1:9090")]
+    pub admin_listen: SocketAddr,
+
+    /// Triton's gRPC addresses, http(s)://host:port, separated by commas; a host name with several
+    /// addresses is several replicas
+    #[arg(long, env = "LACUNA_TRITON", value_name = "LACUNA_TRITON", value_delimiter = ',')]
+    #[arg(default_value = "http://127.0.0.1:8001")]
+    pub triton: Vec<Address>,
+
+    /// Callers as name:token, separated by commas; for local use
+    #[arg(long, env = "LACUNA_TOKENS", value_name = "LACUNA_TOKENS", value_delimiter = ',', hide_env_values = true)]
+    pub tokens: Vec<NamedToken>,
+
+    /// File of callers, one a line: name, SHA-256 of the token in hex, and optionally requests per
+    /// minute and burst; read again when it changes
+    #[arg(long, env = "LACUNA_TOKENS_FILE", value_name = "LACUNA_TOKENS_FILE")]
+    pub tokens_file: Option<PathBuf>,
+
+    /// Requests a minute that each token may send
+    #[arg(long, env = "LACUNA_RATE_PER_MINUTE", value_name = "LACUNA_RATE_PER_MINUTE", default_value = "60")]
+    pub rate_per_minute: NonZeroU32,
+
+    /// Requests that each token may send at once after a pause
+    #[arg(long, env = "LACUNA_RATE_BURST", value_name = "LACUNA_RATE_BURST", default_value = "10")]
+    pub rate_burst: NonZeroU32,
+
+    /// Triton's model that fills holes
+    #[arg(long, env = "LACUNA_INPAINT_MODEL", value_name = "LACUNA_INPAINT_MODEL", default_value = "patchmatch")]
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub inpaint_model: String,
+
+    /// Triton's model that finds the subject
+    #[arg(long, env = "LACUNA_SEGMENT_MODEL", value_name = "LACUNA_SEGMENT_MODEL", default_value = "isnet")]
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub segment_model: String,
+
+    /// Photos worked on at once; each may take 250 MB
+    #[arg(long, env = "LACUNA_MAX_CONCURRENT", value_name = "LACUNA_MAX_CONCURRENT", default_value = "8")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_concurrent: u16,
+
+    /// Photos that may wait for their turn; one more is refused
+    #[arg(long, env = "LACUNA_MAX_QUEUE", value_name = "LACUNA_MAX_QUEUE", default_value = "32")]
+    pub max_queue: u16,
+
+    /// How long a request may take once it has been read, in seconds
+    #[arg(long, env = "LACUNA_REQUEST_TIMEOUT", value_name = "LACUNA_REQUEST_TIMEOUT", default_value = "120")]
+    #[arg(value_parser = seconds)]
+    pub request_timeout: Duration,
+}
+
+impl Config {
+    /// What clap cannot check one setting at a time.
+    ///
+    /// # Errors
+    /// A message that names the variables concerned.
+    pub fn check(self) -> Result<Self, String> {
+        if self.tokens.is_empty() && self.tokens_file.is_none() {
+            return Err("no caller could get in: set LACUNA_TOKENS or LACUNA_TOKENS_FILE".to_owned());
+        }
+        // Not left to clap, whose message would show the value.
+        if let Some(at) = self.tokens.iter().position(|token| token.name.is_empty() || token.token.is_empty()) {
+            return Err(format!("entry {} of LACUNA_TOKENS is not of the form name:token", at + 1));
+        }
+        if self.triton.is_empty() {
+            return Err("LACUNA_TRITON names no address".to_owned());
+        }
+        Ok(self)
+    }
+}
+
+/// A caller's name and token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NamedToken {
+    /// What logs and metrics call the caller.
+    pub name: String,
+    /// The secret.
+    pub token: String,
+}
+
+impl fmt::Debug for NamedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:***", self.name)
+    }
+}
+
+impl From<String> for NamedToken {
+    /// Splits at the first colon. Without one, the name is empty and [`Config::check`] refuses it.
+    fn from(text: String) -> Self {
+        let (name, token) = text.trim().split_once(':').unwrap_or(("", ""));
+        Self { name: name.to_owned(), token: token.to_owned() }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    if !(0.1..=3600.0).contains(&seconds) {
+        return Err("must be 0.1 to 3600 seconds".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Config, String> {
+        let args = ["lacuna"].iter().chain(args);
+        Config::try_parse_from(args).map_err(|error| error.to_string())?.check()
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_by_the_name_of_its_variable_and_without_the_secret() {
+        let token = "--tokens=me:s3cret";
+        for (args, name) in [
+            (["--listen=nowhere", token], "LACUNA_LISTEN"),
+            (["--triton=localhost:8001", token], "LACUNA_TRITON"),
+            (["--rate-per-minute=0", token], "LACUNA_RATE_PER_MINUTE"),
+            (["--rate-burst=-1", token], "LACUNA_RATE_BURST"),
+            (["--max-concurrent=0", token], "LACUNA_MAX_CONCURRENT"),
+            (["--max-queue=x", token], "LACUNA_MAX_QUEUE"),
+            (["--request-timeout=0", token], "LACUNA_REQUEST_TIMEOUT"),
+            (["--inpaint-model=", token], "LACUNA_INPAINT_MODEL"),
+            (["--rate-burst=1", "--rate-per-minute=60"], "LACUNA_TOKENS"),
+            (["--tokens=s3cret", token], "LACUNA_TOKENS"),
+            (["--tokens=me:", token], "LACUNA_TOKENS"),
+        ] {
+            let message = parse(&args).expect_err(args[0]);
+            assert!(message.contains(name), "{args:?}: {message}");
+            assert!(!message.contains("s3cret"), "{args:?}: {message}");
+        }
+        assert!(!format!("{:?}", parse(&[token])).contains("s3cret"));
+    }
+
+    #[test]
+    fn the_defaults_need_only_a_token() {
+        let config = parse(&["--tokens=a:1,b:2"]).unwrap();
+        assert_eq!(config.tokens.len(), 2);
+        assert_eq!(config.listen.port(), 8080);
+        assert_eq!(config.rate_per_minute.get(), 60);
+    }
+}

@@ -1,0 +1,127 @@
+//! Who may call: bearer tokens, known only by their SHA-256.
+
+use std::{collections::HashMap, num::NonZeroU32, path::Path, sync::Arc};
+
+use arc_swap::ArcSwap;
+use sha2::{Digest, Sha256};
+use warp::http::{HeaderMap, header::AUTHORIZATION};
+
+use super::limit::{Limiter, Quota};
+use crate::config::{Config, NamedToken};
+
+/// A caller that has shown its token.
+#[derive(Debug)]
+pub struct Caller {
+    /// Its name, for logs.
+    pub name: String,
+    /// The SHA-256 of its token.
+    digest: [u8; 32],
+    /// What it may still send.
+    pub limiter: Limiter,
+}
+
+/// The callers that are let in.
+///
+/// Tokens are looked up by their digest. How long a lookup takes can tell something of the digest of
+/// what was sent, which its sender knows, and nothing of any token.
+#[derive(Debug)]
+pub struct Tokens {
+    callers: ArcSwap<HashMap<[u8; 32], Arc<Caller>>>,
+}
+
+impl Tokens {
+    /// The callers of the settings and of the tokens file.
+    ///
+    /// # Errors
+    /// A message that names the file and the line, where the file cannot be read.
+    pub fn load(config: &Config) -> Result<Self, String> {
+        let tokens = Self { callers: ArcSwap::default() };
+        tokens.reload(config)?;
+        Ok(tokens)
+    }
+
+    /// Reads the callers anew. One whose name, token and quota are as before keeps what is left of its
+    /// quota. On an error, everything stays as it was.
+    ///
+    /// # Errors
+    /// As [`Tokens::load`].
+    pub fn reload(&self, config: &Config) -> Result<usize, String> {
+        let quota = Quota { per_minute: config.rate_per_minute, burst: config.rate_burst };
+        let mut entries: Vec<_> = config.tokens.iter().map(|token| of_token(token, quota)).collect();
+        if let Some(path) = &config.tokens_file {
+            entries.extend(read(path, quota)?);
+        }
+        let before = self.callers.load();
+        let mut callers: HashMap<[u8; 32], Arc<Caller>> = HashMap::with_capacity(entries.len());
+        for (name, digest, quota) in entries {
+            let same = |caller: &&Arc<Caller>| caller.name == name && caller.limiter.quota() == quota;
+            let caller = match before.get(&digest).filter(same) {
+                Some(caller) => Arc::clone(caller),
+                None => Arc::new(Caller { name: name.clone(), digest, limiter: Limiter::new(quota) }),
+            };
+            if let Some(other) = callers.insert(digest, caller) {
+                return Err(format!("the callers '{}' and '{name}' have the same token", other.name));
+            }
+        }
+        let count = callers.len();
+        self.callers.store(Arc::new(callers));
+        Ok(count)
+    }
+
+    /// The caller whose token the request carries, if it carries one, once, as RFC 6750 says.
+    pub fn caller(&self, headers: &HeaderMap) -> Option<Arc<Caller>> {
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        let (value, None) = (values.next()?, values.next()) else { return None };
+        let (scheme, token) = value.as_bytes().split_at_checked(b"Bearer ".len())?;
+        if !scheme.eq_ignore_ascii_case(b"Bearer ") {
+            return None;
+        }
+        let digest: [u8; 32] = Sha256::digest(token.trim_ascii()).into();
+        self.callers.load().get(&digest).filter(|caller| caller.digest == digest).cloned()
+    }
+}
+
+type Entry = (String, [u8; 32], Quota);
+
+fn of_token(token: &NamedToken, quota: Quota) -> Entry {
+    (token.name.clone(), Sha256::digest(token.token.as_bytes()).into(), quota)
+}
+
+fn read(path: &Path, quota: Quota) -> Result<Vec<Entry>, String> {
+    let wrong = |what: String| format!("LACUNA_TOKENS_FILE {}: {what}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let lines = text.lines().enumerate().map(|(i, line)| (i + 1, line.trim()));
+    lines
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        .map(|(number, line)| entry(line, quota).map_err(|what| wrong(format!("line {number}: {what}"))))
+        .collect()
+}
+
+/// Reads `name sha256 [per-minute [burst]]`.
+fn entry(line: &str, default: Quota) -> Result<Entry, &'static str> {
+    let mut columns = line.split_ascii_whitespace();
+    let name = columns.next().ok_or("no name")?;
+    let digest = columns.next().and_then(from_hex).ok_or("the second column is not a SHA-256 in hex")?;
+    let mut number = |default: NonZeroU32| match columns.next() {
+        Some(column) => column.parse().map_err(|_| "a quota is not a positive number"),
+        None => Ok(default),
+    };
+    let quota = Quota { per_minute: number(default.per_minute)?, burst: number(default.burst)? };
+    match columns.next() {
+        Some(_) => Err("more than four columns"),
+        None => Ok((name.to_owned(), digest, quota)),
+    }
+}
+
+fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let digits = text.as_bytes();
+    let mut digest = [0; 32];
+    if digits.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |i: usize| char::from(pair[i]).to_digit(16);
+        *byte = (digit(0)? * 16 + digit(1)?) as u8;
+    }
+    Some(digest)
+}

@@ -1,0 +1,227 @@
+//! The body: a bounded multipart form, read into a request.
+
+use std::{borrow::Cow, pin::Pin, time::Duration};
+
+use bytes::{Buf, Bytes};
+use futures_util::{Stream, StreamExt, stream};
+use multer::{Constraints, Multipart, SizeLimit};
+use tokio::time::{Instant, timeout, timeout_at};
+use warp::http::{HeaderMap, header};
+
+use super::error::ApiError;
+use crate::{
+    inpaint::{MAX_DILATION, Region, Request},
+    picture::{MAX_BYTES, OutputFormat},
+};
+
+/// How long a body may take to arrive.
+const WHOLE_BODY: Duration = Duration::from_secs(120);
+/// How long it may pause.
+const STALL: Duration = Duration::from_secs(15);
+/// What everything but the two files may take, in bytes.
+const REST: u64 = 256 * 1024;
+/// The longest field but the two files, in bytes.
+const MAX_FIELD: u64 = 8 * 1024;
+/// The most fields.
+const MAX_FIELDS: usize = 64;
+/// The largest body, in bytes.
+const MAX_BODY: u64 = 2 * MAX_BYTES as u64 + REST;
+/// How much of a body that nobody wants is read so that its sender gets to our answer, and for how
+/// long: many clients look for an answer only once they have sent everything.
+const LINGER_BYTES: u64 = 3 * MAX_BYTES as u64;
+const LINGER_TIME: Duration = Duration::from_secs(10);
+
+/// The body of a request, as it streams in.
+pub struct Body {
+    chunks: Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>,
+    deadline: Instant,
+    /// Bytes read so far.
+    read: u64,
+    ended: bool,
+}
+
+/// Why a body ended early.
+#[derive(Debug, thiserror::Error)]
+enum BodyError {
+    #[error("the body did not arrive in time")]
+    Late,
+    #[error("{0}")]
+    Broken(warp::Error),
+}
+
+impl Body {
+    /// The body of a request that begins now.
+    pub fn new<B: Buf>(chunks: impl Stream<Item = Result<B, warp::Error>> + Send + 'static) -> Self {
+        let chunks = chunks.map(|chunk| chunk.map(|mut chunk| chunk.copy_to_bytes(chunk.remaining())));
+        Self { chunks: Box::pin(chunks), deadline: Instant::now() + WHOLE_BODY, read: 0, ended: false }
+    }
+
+    async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
+        let chunk = timeout_at(self.deadline, timeout(STALL, self.chunks.next())).await;
+        let chunk = match chunk {
+            Ok(Ok(chunk)) => chunk.map(|chunk| chunk.map_err(BodyError::Broken)),
+            Ok(Err(_)) | Err(_) => Some(Err(BodyError::Late)),
+        };
+        match &chunk {
+            Some(Ok(bytes)) => self.read += bytes.len() as u64,
+            Some(Err(_)) | None => self.ended = true,
+        }
+        chunk
+    }
+
+    /// Reads on, within limits and in the background, what a refused request still sends; unless its
+    /// sender waits for our word before it sends anything.
+    pub fn linger(mut self, headers: &HeaderMap) {
+        let waiting = self.read == 0 && headers.contains_key(header::EXPECT);
+        if self.ended || waiting {
+            return;
+        }
+        tokio::spawn(timeout(LINGER_TIME, async move {
+            let limit = self.read + LINGER_BYTES;
+            while self.read < limit && matches!(self.next().await, Some(Ok(_))) {}
+        }));
+    }
+}
+
+/// The fields of the API, as they were sent.
+#[derive(Default)]
+struct Fields {
+    file: Option<Bytes>,
+    mask: Option<Bytes>,
+    bbox: [Option<String>; 4],
+    dilation: Option<String>,
+    format: Option<String>,
+}
+
+/// Reads the body's form into a request. Fields that are not of the API are passed over.
+///
+/// # Errors
+/// Those of [`ApiError`] that concern the body and its form.
+pub async fn read(headers: &HeaderMap, body: &mut Body) -> Result<Request, ApiError> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let boundary = multer::parse_boundary(content_type).map_err(|_| ApiError::NotAForm)?;
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        return Err(bad("A compressed body is not supported."));
+    }
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > MAX_BODY) {
+        return Err(ApiError::TooLarge);
+    }
+
+    let chunks = stream::unfold(body, |body| async { body.next().await.map(|chunk| (chunk, body)) });
+    let sizes = SizeLimit::new()
+        .whole_stream(MAX_BODY)
+        .per_field(MAX_FIELD)
+        .for_field("file", MAX_BYTES as u64)
+        .for_field("mask", MAX_BYTES as u64);
+    let mut form = Multipart::with_constraints(chunks, boundary, Constraints::new().size_limit(sizes));
+    let mut fields = Fields::default();
+    let mut count = 0;
+    while let Some(field) = form.next_field().await.map_err(of_multer)? {
+        count += 1;
+        if count > MAX_FIELDS {
+            return Err(bad("The form has too many fields."));
+        }
+        fields.take(field).await?;
+    }
+    fields.into_request()
+}
+
+impl Fields {
+    async fn take(&mut self, field: multer::Field<'_>) -> Result<(), ApiError> {
+        let name = field.name().unwrap_or_default().to_owned();
+        match name.as_str() {
+            "file" => put(&mut self.file, &name, field.bytes().await.map_err(of_multer)?),
+            "mask" => {
+                let chosen = field.file_name() != Some("");
+                let bytes = field.bytes().await.map_err(of_multer)?;
+                // A browser's form sends a nameless, empty file where none was chosen.
+                match chosen || !bytes.is_empty() {
+                    true => put(&mut self.mask, &name, bytes),
+                    false => Ok(()),
+                }
+            }
+            "x" => put(&mut self.bbox[0], &name, text(field).await?),
+            "y" => put(&mut self.bbox[1], &name, text(field).await?),
+            "w" => put(&mut self.bbox[2], &name, text(field).await?),
+            "h" => put(&mut self.bbox[3], &name, text(field).await?),
+            "dilation" => put(&mut self.dilation, &name, text(field).await?),
+            "format" => put(&mut self.format, &name, text(field).await?),
+            _ => Ok(()),
+        }
+    }
+
+    fn into_request(self) -> Result<Request, ApiError> {
+        let dilation = match self.dilation.as_deref() {
+            None => 8,
+            Some(text) => match text.parse() {
+                Ok(dilation) if dilation <= MAX_DILATION => dilation,
+                _ => return Err(ApiError::BadDilation),
+            },
+        };
+        let format = match self.format.as_deref().map(str::to_ascii_lowercase).as_deref() {
+            None | Some("png") => OutputFormat::Png,
+            Some("webp") => OutputFormat::WebP,
+            Some("jpg" | "jpeg") => OutputFormat::Jpeg,
+            Some(_) => return Err(ApiError::BadFormat),
+        };
+        let region = match (self.mask, self.bbox) {
+            (Some(mask), _) => Region::Mask(mask),
+            (None, [None, None, None, None]) => Region::Subject,
+            (None, [Some(x), Some(y), Some(w), Some(h)]) => Region::Box {
+                x: integer("x", &x)?,
+                y: integer("y", &y)?,
+                width: integer("w", &w)?,
+                height: integer("h", &h)?,
+            },
+            (None, _) => return Err(ApiError::PartialBox),
+        };
+        let photo = self.file.ok_or_else(|| bad("The form has no field 'file'."))?;
+        Ok(Request { photo, region, dilation, format })
+    }
+}
+
+fn put<T>(place: &mut Option<T>, name: &str, value: T) -> Result<(), ApiError> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(bad(format!("The field '{name}' is repeated."))),
+    }
+}
+
+async fn text(field: multer::Field<'_>) -> Result<String, ApiError> {
+    let name = field.name().unwrap_or_default().to_owned();
+    let bytes = field.bytes().await.map_err(of_multer)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| bad(format!("The field '{name}' is not text.")))?;
+    Ok(text.trim().to_owned())
+}
+
+/// An integer of a box. One too large for 64 bits is a number all the same, and outside of any photo.
+fn integer(name: &str, text: &str) -> Result<i64, ApiError> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(bad(format!("The field '{name}' is not an integer.")));
+    }
+    let limit = if text.starts_with('-') { i64::MIN } else { i64::MAX };
+    Ok(text.parse().unwrap_or(limit))
+}
+
+fn bad(what: impl Into<Cow<'static, str>>) -> ApiError {
+    ApiError::BadForm(what.into())
+}
+
+fn of_multer(error: multer::Error) -> ApiError {
+    use multer::Error as E;
+    match error {
+        E::StreamSizeExceeded { .. } => ApiError::TooLarge,
+        E::FieldSizeExceeded { field_name, .. } => match field_name.as_deref() {
+            Some("file" | "mask") => ApiError::TooLarge,
+            name => bad(format!("The field '{}' is too long.", name.unwrap_or_default())),
+        },
+        E::StreamReadFailed(cause) => match cause.downcast_ref::<BodyError>() {
+            Some(BodyError::Late) => ApiError::BodyTimeout,
+            _ => bad("The body broke off."),
+        },
+        E::IncompleteStream | E::IncompleteFieldData { .. } | E::IncompleteHeaders => bad("The form is incomplete."),
+        other => bad(format!("The form cannot be read: {other}.")),
+    }
+}

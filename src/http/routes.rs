@@ -1,0 +1,200 @@
+//! The routes, and what each request goes through before and after its work.
+
+use std::{
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Buf;
+use futures_util::{FutureExt, Stream};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::json;
+use warp::{
+    Filter, Rejection,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE},
+    reply::Response,
+};
+
+use super::{
+    auth::Tokens,
+    error::ApiError,
+    form::{self, Body},
+    pages,
+    reply::{self, Context, Filled},
+};
+use crate::{
+    gate::Gate,
+    inpaint,
+    triton::Models,
+};
+
+/// What the routes serve with.
+#[derive(Debug)]
+pub struct Service {
+    /// The callers.
+    pub tokens: Tokens,
+    /// Admission to the work.
+    pub gate: Gate,
+    /// The networks.
+    pub models: Models,
+    /// How long a request may take once it has been read.
+    pub timeout: Duration,
+    /// Set when the service is about to end.
+    pub draining: AtomicBool,
+}
+
+/// The API.
+pub fn routes(service: Arc<Service>) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
+    let inpaint = {
+        let service = Arc::clone(&service);
+        warp::path!("inpaint").and(request()).then(move |method, headers, body| {
+            let service = Arc::clone(&service);
+            async move { inpaint_route(&service, method, headers, body).await }
+        })
+    };
+    let ready = {
+        let service = Arc::clone(&service);
+        warp::path!("readyz").and(request()).then(move |method, headers, body| {
+            let service = Arc::clone(&service);
+            async move { page(method, headers, body, "/readyz", || readiness(&service)) }
+        })
+    };
+    let fixed = |path: &'static str, answer: fn() -> Response| {
+        let parts = path.trim_start_matches('/');
+        let at = if parts.is_empty() { warp::path::end().boxed() } else { warp::path(parts).and(warp::path::end()).boxed() };
+        at.and(request()).then(move |method, headers, body| async move { page(method, headers, body, path, answer) })
+    };
+    let nothing = request().then(|_, headers: HeaderMap, body: Body| async move {
+        finish(&Context::new(&headers), "other", Err(ApiError::NotFound), headers, body)
+    });
+    inpaint
+        .or(ready).unify()
+        .or(fixed("/livez", || reply::json(&json!({"status": "ok"}), StatusCode::OK))).unify()
+        .or(fixed("/", pages::home)).unify()
+        .or(fixed("/docs", pages::docs)).unify()
+        .or(fixed("/openapi.json", pages::openapi)).unify()
+        .or(nothing).unify()
+        .recover(|rejection: Rejection| async move { Ok::<_, Infallible>(unroutable(&rejection)) })
+        .unify()
+}
+
+/// What is not for callers: the metrics.
+pub fn admin(metrics: PrometheusHandle) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
+    warp::path!("metrics").and(warp::get()).map(move || {
+        let mut response = Response::new(metrics.render().into());
+        let media_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, media_type);
+        response
+    })
+}
+
+/// The parts of a request.
+fn request() -> impl Filter<Extract = (Method, HeaderMap, Body), Error = Rejection> + Copy {
+    warp::method().and(warp::header::headers_cloned()).and(warp::body::stream().map(body))
+}
+
+fn body<B: Buf>(chunks: impl Stream<Item = Result<B, warp::Error>> + Send + 'static) -> Body {
+    Body::new(chunks)
+}
+
+async fn inpaint_route(service: &Service, method: Method, headers: HeaderMap, mut body: Body) -> Response {
+    let mut context = Context::new(&headers);
+    // A panic on the way is this request's failure, and no other's.
+    let answer = AssertUnwindSafe(answer(service, &method, &headers, &mut body, &mut context));
+    let answer = answer.catch_unwind().await.unwrap_or_else(|panic| Err(ApiError::Internal(panic_text(&*panic))));
+    finish(&context, "/inpaint", answer, headers, body)
+}
+
+/// The order of the checks: method, token, rate limit, size and form, picture.
+async fn answer(
+    service: &Service,
+    method: &Method,
+    headers: &HeaderMap,
+    body: &mut Body,
+    context: &mut Context,
+) -> Result<Response, ApiError> {
+    if *method != Method::POST {
+        return Err(ApiError::MethodNotAllowed("POST"));
+    }
+    let caller = service.tokens.caller(headers).ok_or(ApiError::Unauthorized)?;
+    context.caller = Some(caller.name.clone());
+    let counted = caller.limiter.check();
+    context.rate = Some((caller.limiter.quota(), counted.as_ref().map_or(0, |allowed| allowed.left)));
+    counted.map_err(ApiError::RateLimited)?;
+
+    let request = form::read(headers, body).await?;
+    let (mode, format) = (request.region.mode(), request.format);
+    context.mode = Some(mode);
+    let deadline = Instant::now() + service.timeout;
+    let done = inpaint::run(request, &service.gate, &service.models, deadline).await.map_err(ApiError::Inpaint)?;
+    for (step, time) in done.timings.steps() {
+        metrics::histogram!("lacuna_step_seconds", "step" => *step).record(time.as_secs_f64());
+    }
+    let filled = Filled {
+        bytes: done.bytes,
+        media_type: format.media_type(),
+        model: &service.models.inpainter(),
+        mode,
+        warnings: &done.warnings,
+        timings: &done.timings,
+    };
+    Ok(reply::filled(filled, context))
+}
+
+/// A page that anyone may read.
+fn page(method: Method, headers: HeaderMap, body: Body, path: &'static str, answer: impl FnOnce() -> Response) -> Response {
+    let answer = match method {
+        Method::GET | Method::HEAD => Ok(answer()),
+        _ => Err(ApiError::MethodNotAllowed("GET, HEAD")),
+    };
+    finish(&Context::new(&headers), path, answer, headers, body)
+}
+
+fn readiness(service: &Service) -> Response {
+    let draining = service.draining.load(Ordering::Relaxed);
+    let ready = !draining && service.models.ready();
+    let (status, code) = if ready { ("ready", StatusCode::OK) } else { ("not ready", StatusCode::SERVICE_UNAVAILABLE) };
+    let replicas = service.models.status().replicas;
+    reply::json(&json!({"status": status, "draining": draining, "replicas": replicas}), code)
+}
+
+/// Turns an outcome into a reply, counts it and logs it: once, here.
+fn finish(context: &Context, route: &'static str, answer: Result<Response, ApiError>, headers: HeaderMap, body: Body) -> Response {
+    let refused = answer.is_err();
+    let response = answer.unwrap_or_else(|error| {
+        if let Some(cause) = error.cause() {
+            tracing::error!(request_id = context.id, cause, "request failed");
+        }
+        reply::failed(&error, context)
+    });
+    if refused {
+        body.linger(&headers);
+    }
+    let status = response.status().as_u16();
+    let (mode, seconds) = (context.mode.unwrap_or("none"), context.started.elapsed().as_secs_f64());
+    metrics::counter!("lacuna_requests_total", "route" => route, "status" => status.to_string(), "mode" => mode).increment(1);
+    metrics::histogram!("lacuna_request_seconds", "route" => route, "mode" => mode).record(seconds);
+    if route == "/inpaint" {
+        let caller = context.caller.as_deref().unwrap_or("-");
+        tracing::info!(request_id = context.id, caller, status, mode, ms = (seconds * 1000.0).round(), "request");
+    }
+    context.finish(response)
+}
+
+/// What warp itself turned down: a path that is not text, for one.
+fn unroutable(rejection: &Rejection) -> Response {
+    tracing::debug!(?rejection, "rejected");
+    let context = Context::new(&HeaderMap::new());
+    context.finish(reply::failed(&ApiError::NotFound, &context))
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("panic: {}", text.unwrap_or_else(|| "without a message".to_owned()))
+}

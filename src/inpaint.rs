@@ -1,0 +1,293 @@
+//! The way of a request: a photo and a region in, the photo with the region filled out.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use tokio::{task::spawn_blocking, time::timeout_at};
+
+use crate::{
+    composite::{self, Feather},
+    gate::{Full, Gate, Permit},
+    geometry::Rect,
+    mask::Mask,
+    picture::{self, Header, OutputFormat, Picture},
+    tile,
+    triton::{self, Models},
+    window::{self, Window},
+};
+
+/// The largest dilation a caller may ask for, in pixels.
+pub const MAX_DILATION: u32 = 32;
+
+/// A subject smaller than one in so many pixels of the photo is taken for none.
+const LEAST_SUBJECT: u64 = 1000;
+
+/// What a caller asks for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The photo's file.
+    pub photo: Bytes,
+    /// What is to be erased.
+    pub region: Region,
+    /// Radius of the disc by which the region grows, in pixels of the photo: 0 to [`MAX_DILATION`].
+    pub dilation: u32,
+    /// The format of the answer.
+    pub format: OutputFormat,
+}
+
+/// What is to be erased from a photo, in pixels of the photo as displayed.
+#[derive(Clone, Debug)]
+pub enum Region {
+    /// The light part of a picture, given as a file.
+    Mask(Bytes),
+    /// A box, as the caller gave it: it may lie outside the photo.
+    Box {
+        /// The leftmost column.
+        x: i64,
+        /// The topmost row.
+        y: i64,
+        /// Number of columns.
+        width: i64,
+        /// Number of rows.
+        height: i64,
+    },
+    /// The subject, as the segmenter finds it.
+    Subject,
+}
+
+impl Region {
+    /// The mode's name in the API.
+    pub fn mode(&self) -> &'static str {
+        match self {
+            Self::Mask(_) => "mask",
+            Self::Box { .. } => "bbox",
+            Self::Subject => "auto-subject",
+        }
+    }
+}
+
+/// The answer to a [`Request`].
+#[derive(Debug)]
+pub struct Done {
+    /// The filled photo's file, in the format asked for.
+    pub bytes: Vec<u8>,
+    /// What the caller should know of it.
+    pub warnings: Vec<String>,
+    /// How long each step took.
+    pub timings: Timings,
+}
+
+/// How long the steps of a request took, in the order of their first beginning.
+#[derive(Clone, Debug, Default)]
+pub struct Timings(Vec<(&'static str, Duration)>);
+
+impl Timings {
+    /// The steps and their times.
+    pub fn steps(&self) -> &[(&'static str, Duration)] {
+        &self.0
+    }
+
+    fn add(&mut self, step: &'static str, since: Instant) {
+        let time = since.elapsed();
+        match self.0.iter_mut().find(|(name, _)| *name == step) {
+            Some((_, sum)) => *sum += time,
+            None => self.0.push((step, time)),
+        }
+    }
+}
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The mask has no pixel.
+    #[error("Mask has no pixels to inpaint.")]
+    EmptyMask,
+    /// The box is empty or leaves the photo.
+    #[error("bbox extends outside the image.")]
+    BoxOutside,
+    /// The segmenter found nothing.
+    #[error("No subject detected. Send mask or bbox instead.")]
+    NoSubject,
+    /// The photo cannot be used.
+    #[error(transparent)]
+    Photo(picture::Error),
+    /// The mask cannot be used.
+    #[error("mask: {0}")]
+    Mask(picture::Error),
+    /// Too much waits already.
+    #[error(transparent)]
+    Overloaded(#[from] Full),
+    /// The deadline passed while the request waited for its turn.
+    #[error("the deadline passed in the queue")]
+    Late,
+    /// The networks gave no answer.
+    #[error(transparent)]
+    Model(#[from] triton::Error),
+    /// Our own failure.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// Answers a request, or says why not, before `deadline`.
+///
+/// # Errors
+/// As [`Error`] says.
+pub async fn run(request: Request, gate: &Gate, models: &Models, deadline: Instant) -> Result<Done, Error> {
+    let header = picture::inspect(&request.photo).map_err(Error::Photo)?;
+    let mask_header = match &request.region {
+        Region::Mask(file) => Some(picture::inspect(file).map_err(Error::Mask)?),
+        Region::Box { .. } | Region::Subject => None,
+    };
+    let permit = timeout_at(deadline.into(), gate.enter()).await.map_err(|_| Error::Late)??;
+    let mut bench = Bench { permit: Arc::new(permit), models, deadline, timings: Timings::default() };
+
+    let picture = bench.decode(request.photo, header).await?;
+    let (picture, mask) = match request.region {
+        Region::Mask(file) => bench.mask_from_file(picture, file, mask_header).await?,
+        Region::Box { x, y, width, height } => {
+            let rect = rect_within(&picture, [x, y, width, height]).ok_or(Error::BoxOutside)?;
+            let mask = Mask::from_rect(picture.width(), picture.height(), rect);
+            (picture, mask)
+        }
+        Region::Subject => bench.mask_of_subject(picture).await?,
+    };
+    let (feather, windows) = bench.plan(mask, request.dilation).await?;
+    let hole = feather.hole().count();
+    let picture = bench.fill(picture, feather, windows).await?;
+    let share = hole as f64 / picture.area().area() as f64;
+    let encoded = bench.encode(picture, request.format).await?;
+
+    let half = (share > 0.5).then(|| format!("hole covers {:.0}% of the image", share * 100.0));
+    let warnings = half.into_iter().chain(encoded.warning.map(str::to_owned)).collect();
+    Ok(Done { bytes: encoded.bytes, warnings, timings: bench.timings })
+}
+
+/// The box of a caller as a rectangle of the photo, if it has pixels and all of them are in it.
+fn rect_within(picture: &Picture, [x, y, width, height]: [i64; 4]) -> Option<Rect> {
+    let inside = |start: i64, length: i64, limit: u32| {
+        let end = start.checked_add(length)?;
+        (start >= 0 && length > 0 && end <= i64::from(limit)).then_some(())?;
+        Some((u32::try_from(start).ok()?, u32::try_from(length).ok()?))
+    };
+    let (x, width) = inside(x, width, picture.width())?;
+    let (y, height) = inside(y, height, picture.height())?;
+    Some(Rect { x, y, width, height })
+}
+
+/// What the steps of one request share.
+struct Bench<'a> {
+    permit: Arc<Permit>,
+    models: &'a Models,
+    deadline: Instant,
+    timings: Timings,
+}
+
+impl Bench<'_> {
+    async fn decode(&mut self, file: Bytes, header: Header) -> Result<Picture, Error> {
+        self.work("decode", move || picture::decode(&file, &header)).await?.map_err(Error::Photo)
+    }
+
+    async fn mask_from_file(
+        &mut self,
+        photo: Picture,
+        file: Bytes,
+        header: Option<Header>,
+    ) -> Result<(Picture, Mask), Error> {
+        let header = header.ok_or_else(|| Error::Internal("a mask that was not inspected".to_owned()))?;
+        let mask = self.work("mask", move || {
+            let mask = picture::decode(&file, &header)?;
+            let mask = Mask::from_levels(mask.width(), mask.height(), &mask.luma8_over_black(), 128);
+            Ok((mask.resized(photo.width(), photo.height()), photo))
+        });
+        let (mask, photo) = mask.await?.map_err(Error::Mask)?;
+        match mask.is_empty() {
+            true => Err(Error::EmptyMask),
+            false => Ok((photo, mask)),
+        }
+    }
+
+    async fn mask_of_subject(&mut self, photo: Picture) -> Result<(Picture, Mask), Error> {
+        let (photo, input) = self.work("segment", move || {
+            let input = tile::for_segmenter(&photo);
+            (photo, input)
+        }).await?;
+        let called = Instant::now();
+        let alpha = self.models.segment(input, self.deadline.into()).await?;
+        self.timings.add("segment", called);
+        let (width, height) = (photo.width(), photo.height());
+        let mask = self.work("segment", move || tile::subject(&alpha, width, height)).await?;
+        match mask.count() * LEAST_SUBJECT < photo.area().area() {
+            true => Err(Error::NoSubject),
+            false => Ok((photo, mask)),
+        }
+    }
+
+    async fn plan(&mut self, mask: Mask, dilation: u32) -> Result<(Feather, Vec<Window>), Error> {
+        self.work("mask", move || {
+            let feather = Feather::new(&mask, dilation);
+            let windows = window::plan(feather.hole());
+            (feather, windows)
+        })
+        .await
+    }
+
+    /// Fills the hole, wave by wave: windows of one wave at the same time, each wave seeing what those
+    /// before it filled.
+    async fn fill(&mut self, mut photo: Picture, feather: Feather, windows: Vec<Window>) -> Result<Picture, Error> {
+        let feather = Arc::new(feather);
+        let mut open = feather.hole().clone();
+        for wave in windows.chunk_by(|a, b| a.wave == b.wave) {
+            let wave = wave.to_vec();
+            let cut = self.work("composite", move || {
+                let tiles: Vec<_> = wave.iter().map(|window| tile::cut(&photo, &open, window)).collect();
+                (photo, open, wave, tiles)
+            });
+            let (cut_photo, mut still_open, wave, tiles) = cut.await?;
+
+            let called = Instant::now();
+            let fills = try_join_all(tiles.into_iter().map(|tile| self.models.inpaint(tile, self.deadline.into())));
+            let fills = fills.await?;
+            self.timings.add("inpaint", called);
+
+            let feather = Arc::clone(&feather);
+            let paste = self.work("composite", move || {
+                let mut photo = cut_photo;
+                for (window, fill) in wave.iter().zip(fills) {
+                    let fill = tile::uncut(&fill, window);
+                    composite::paste(&mut photo, &fill, window.core, &still_open, &feather);
+                    still_open.clear_rect(window.core);
+                }
+                (photo, still_open)
+            });
+            (photo, open) = paste.await?;
+        }
+        Ok(photo)
+    }
+
+    async fn encode(&mut self, photo: Picture, format: OutputFormat) -> Result<picture::Encoded, Error> {
+        let encoded = self.work("encode", move || picture::encode(&photo, format)).await?;
+        encoded.map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    /// Runs a step off the async threads. The permit goes with it: a caller that hangs up does not make
+    /// room for another while its step still runs. A panic in the step is this request's error alone.
+    async fn work<T: Send + 'static>(
+        &mut self,
+        step: &'static str,
+        run: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let started = Instant::now();
+        let permit = Arc::clone(&self.permit);
+        let done = spawn_blocking(move || {
+            let _permit = permit;
+            run()
+        });
+        let done = done.await.map_err(|error| Error::Internal(format!("{step}: {error}")))?;
+        self.timings.add(step, started);
+        Ok(done)
+    }
+}

@@ -1,0 +1,252 @@
+//! Which pixels are to be filled: a set with one bit a pixel.
+
+mod components;
+mod dilate;
+
+use crate::geometry::Rect;
+
+/// Pixels a word of the bit set holds.
+const WORD: u32 = u64::BITS;
+
+/// A set of pixels of a picture, one bit each.
+///
+/// Rows are padded to whole 64-bit words; the padding is always zero, so that counting and comparing
+/// need not look at it. Bit `x % 64` of word `x / 64` is the pixel in column `x`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Mask {
+    width: u32,
+    height: u32,
+    bits: Vec<u64>,
+}
+
+impl std::fmt::Debug for Mask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mask({}x{}, {} set)", self.width, self.height, self.count())
+    }
+}
+
+impl Mask {
+    /// The empty set of a picture of `width` by `height` pixels.
+    pub fn empty(width: u32, height: u32) -> Self {
+        let words = width.div_ceil(WORD) as usize;
+        Self { width, height, bits: vec![0; words * height as usize] }
+    }
+
+    /// The pixels of `rect`, which must lie inside a picture of `width` by `height` pixels.
+    pub fn from_rect(width: u32, height: u32, rect: Rect) -> Self {
+        let mut mask = Self::empty(width, height);
+        for y in rect.y..rect.bottom() {
+            set_span(mask.row_mut(y), rect.x, rect.right());
+        }
+        mask
+    }
+
+    /// The pixels for which `levels`, `width` x `height` in row order, is at least `threshold`.
+    pub fn from_levels(width: u32, height: u32, levels: &[u8], threshold: u8) -> Self {
+        assert_eq!(levels.len(), width as usize * height as usize);
+        let mut mask = Self::empty(width, height);
+        if width == 0 {
+            return mask;
+        }
+        for (y, row) in levels.chunks_exact(width as usize).enumerate() {
+            for (word, levels) in mask.row_mut(y as u32).iter_mut().zip(row.chunks(WORD as usize)) {
+                *word = levels
+                    .iter()
+                    .enumerate()
+                    .fold(0, |word, (i, &level)| word | u64::from(level >= threshold) << i);
+            }
+        }
+        mask
+    }
+
+    /// This set for a picture of another size, by nearest neighbour: each pixel of the result takes
+    /// the pixel under its centre.
+    pub fn resized(&self, width: u32, height: u32) -> Self {
+        if (width, height) == (self.width, self.height) {
+            return self.clone();
+        }
+        let source = |i: u32, from: u32, to: u32| {
+            ((2 * u64::from(i) + 1) * u64::from(from) / (2 * u64::from(to))) as u32
+        };
+        let columns: Vec<u32> = (0..width).map(|x| source(x, self.width, width)).collect();
+        let mut mask = Self::empty(width, height);
+        for y in 0..height {
+            let from = self.row(source(y, self.height, height));
+            let to = mask.row_mut(y);
+            for (x, &column) in columns.iter().enumerate() {
+                to[x / 64] |= (from[column as usize / 64] >> (column % WORD) & 1) << (x % 64);
+            }
+        }
+        mask
+    }
+
+    /// Width of the picture, in pixels.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Height of the picture, in pixels.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// Whether the pixel in column `x` of row `y` is in the set.
+    pub fn contains(&self, x: u32, y: u32) -> bool {
+        self.row(y)[(x / WORD) as usize] >> (x % WORD) & 1 == 1
+    }
+
+    /// How many pixels are in the set.
+    pub fn count(&self) -> u64 {
+        self.bits.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+
+    /// Whether no pixel is in the set.
+    pub fn is_empty(&self) -> bool {
+        self.bits.iter().all(|&word| word == 0)
+    }
+
+    /// The smallest rectangle that holds the part of the set inside `rect`, if there is one.
+    pub fn bounds_within(&self, rect: Rect) -> Option<Rect> {
+        let (mut left, mut right) = (u32::MAX, 0);
+        let (mut top, mut bottom) = (u32::MAX, 0);
+        for y in rect.y..rect.bottom() {
+            let row = self.row(y);
+            let Some(first) = next_set(row, rect.x, rect.right()) else { continue };
+            let last = last_set(row, rect.x, rect.right()).unwrap_or(first);
+            left = left.min(first);
+            right = right.max(last + 1);
+            top = top.min(y);
+            bottom = y + 1;
+        }
+        (top < bottom).then(|| Rect { x: left, y: top, width: right - left, height: bottom - top })
+    }
+
+    /// How many pixels of the set lie inside `rect`.
+    pub fn count_within(&self, rect: Rect) -> u64 {
+        (rect.y..rect.bottom())
+            .map(|y| {
+                words_of(rect.x, rect.right())
+                    .map(|(i, keep)| u64::from((self.row(y)[i] & keep).count_ones()))
+                    .sum::<u64>()
+            })
+            .sum()
+    }
+
+    /// The part of the set inside `rect`, as a set of a picture of the size of `rect`.
+    pub fn crop(&self, rect: Rect) -> Self {
+        let mut mask = Self::empty(rect.width, rect.height);
+        let shift = rect.x % WORD;
+        let first = (rect.x / WORD) as usize;
+        for y in 0..rect.height {
+            let from = self.row(rect.y + y);
+            let to = mask.row_mut(y);
+            for (i, word) in to.iter_mut().enumerate() {
+                let low = from.get(first + i).copied().unwrap_or(0) >> shift;
+                let high = match shift {
+                    0 => 0,
+                    _ => from.get(first + i + 1).copied().unwrap_or(0) << (WORD - shift),
+                };
+                *word = low | high;
+            }
+            if let (Some(last), Some(keep)) = (to.last_mut(), tail(rect.width)) {
+                *last &= keep;
+            }
+        }
+        mask
+    }
+
+    /// Takes every pixel of `rect` out of the set.
+    pub fn clear_rect(&mut self, rect: Rect) {
+        for y in rect.y..rect.bottom() {
+            let row = self.row_mut(y);
+            for (i, keep) in words_of(rect.x, rect.right()) {
+                row[i] &= !keep;
+            }
+        }
+    }
+
+    /// Takes every pixel of `other`, a set of the same picture size, out of this one.
+    pub fn subtract(&mut self, other: &Mask) {
+        assert_eq!((self.width, self.height), (other.width, other.height));
+        for (word, other) in self.bits.iter_mut().zip(&other.bits) {
+            *word &= !other;
+        }
+    }
+
+    /// Calls `each(x_start, x_end)` for every run of set pixels of row `y` between the columns
+    /// `left` (included) and `right` (excluded), from left to right.
+    pub fn runs(&self, y: u32, left: u32, right: u32, mut each: impl FnMut(u32, u32)) {
+        let row = self.row(y);
+        let mut x = left;
+        while let Some(start) = next_set(row, x, right) {
+            let end = next_clear(row, start, right);
+            each(start, end);
+            x = end;
+        }
+    }
+
+    /// The words of row `y`.
+    pub(crate) fn row(&self, y: u32) -> &[u64] {
+        let words = self.width.div_ceil(WORD) as usize;
+        &self.bits[y as usize * words..][..words]
+    }
+
+    fn row_mut(&mut self, y: u32) -> &mut [u64] {
+        let words = self.width.div_ceil(WORD) as usize;
+        &mut self.bits[y as usize * words..][..words]
+    }
+}
+
+/// The bits of a row's last word that are pixels, or `None` where all of them are.
+fn tail(width: u32) -> Option<u64> {
+    (!width.is_multiple_of(WORD)).then(|| (1 << (width % WORD)) - 1)
+}
+
+/// The words that hold the columns `left..right`, each with the bits that do.
+fn words_of(left: u32, right: u32) -> impl Iterator<Item = (usize, u64)> {
+    (left / WORD..right.div_ceil(WORD)).map(move |i| {
+        let mut keep = u64::MAX;
+        if i * WORD < left {
+            keep &= u64::MAX << (left - i * WORD);
+        }
+        if right - i * WORD < WORD {
+            keep &= (1 << (right - i * WORD)) - 1;
+        }
+        (i as usize, keep)
+    })
+}
+
+fn set_span(row: &mut [u64], left: u32, right: u32) {
+    for (i, keep) in words_of(left, right) {
+        row[i] |= keep;
+    }
+}
+
+fn next_set(row: &[u64], left: u32, right: u32) -> Option<u32> {
+    words_of(left, right).find_map(|(i, keep)| {
+        let word = row[i] & keep;
+        (word != 0).then(|| i as u32 * WORD + word.trailing_zeros())
+    })
+}
+
+fn last_set(row: &[u64], left: u32, right: u32) -> Option<u32> {
+    (left / WORD..right.div_ceil(WORD)).rev().find_map(|i| {
+        let start = left.max(i * WORD);
+        let word = words_of(start, right.min((i + 1) * WORD))
+            .next()
+            .map_or(0, |(i, keep)| row[i] & keep);
+        (word != 0).then(|| i * WORD + (WORD - 1 - word.leading_zeros()))
+    })
+}
+
+fn next_clear(row: &[u64], left: u32, right: u32) -> u32 {
+    words_of(left, right)
+        .find_map(|(i, keep)| {
+            let word = !row[i] & keep;
+            (word != 0).then(|| i as u32 * WORD + word.trailing_zeros())
+        })
+        .unwrap_or(right)
+}
+
+#[cfg(test)]
+mod tests;

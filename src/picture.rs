@@ -1,0 +1,104 @@
+//! Photos: bounded decoding of what callers send, and exact encoding of what they get.
+
+mod decode;
+mod encode;
+mod error;
+mod heic;
+pub mod jpeg;
+mod rgb;
+
+pub use decode::{Format, Header, MAX_BYTES, MAX_SIDE, decode, inspect};
+pub use encode::{Encoded, OutputFormat, encode};
+pub use error::Error;
+
+use image::DynamicImage;
+
+use crate::geometry::Rect;
+
+/// A decoded photo, upright: one to four channels (grey, grey and alpha, RGB, RGBA) of 8 or 16 bits,
+/// and how its numbers are to be read as colours.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    image: DynamicImage,
+    colour: Colour,
+}
+
+/// The colour space of a picture's samples, as its file told it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Colour {
+    /// An ICC profile.
+    pub icc: Option<Vec<u8>>,
+}
+
+/// The samples of a picture, row by row, channels interleaved.
+pub enum Samples<'a> {
+    /// 8 bits a sample.
+    Eight(&'a [u8]),
+    /// 16 bits a sample.
+    Sixteen(&'a [u16]),
+}
+
+/// The samples of a picture, to be changed.
+pub enum SamplesMut<'a> {
+    /// 8 bits a sample.
+    Eight(&'a mut [u8]),
+    /// 16 bits a sample.
+    Sixteen(&'a mut [u16]),
+}
+
+impl Picture {
+    /// Width in pixels.
+    pub fn width(&self) -> u32 {
+        self.image.width()
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> u32 {
+        self.image.height()
+    }
+
+    /// The rectangle of all its pixels.
+    pub fn area(&self) -> Rect {
+        Rect::of_size(self.width(), self.height())
+    }
+
+    /// Samples a pixel: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA.
+    pub fn channels(&self) -> usize {
+        self.image.color().channel_count().into()
+    }
+
+    /// Whether the last channel is alpha.
+    pub fn has_alpha(&self) -> bool {
+        self.image.color().has_alpha()
+    }
+
+    /// Its samples.
+    pub fn samples(&self) -> Samples<'_> {
+        match &self.image {
+            DynamicImage::ImageLuma8(i) => Samples::Eight(i),
+            DynamicImage::ImageLumaA8(i) => Samples::Eight(i),
+            DynamicImage::ImageRgb8(i) => Samples::Eight(i),
+            DynamicImage::ImageRgba8(i) => Samples::Eight(i),
+            DynamicImage::ImageLuma16(i) => Samples::Sixteen(i),
+            DynamicImage::ImageLumaA16(i) => Samples::Sixteen(i),
+            DynamicImage::ImageRgb16(i) => Samples::Sixteen(i),
+            DynamicImage::ImageRgba16(i) => Samples::Sixteen(i),
+            other => unreachable!("{:?} is never decoded. This is a bug.", other.color()),
+        }
+    }
+
+    /// Its samples, to be changed.
+    pub fn samples_mut(&mut self) -> SamplesMut<'_> {
+        match &mut self.image {
+            DynamicImage::ImageLuma8(i) => SamplesMut::Eight(i),
+            DynamicImage::ImageLumaA8(i) => SamplesMut::Eight(i),
+            DynamicImage::ImageRgb8(i) => SamplesMut::Eight(i),
+            DynamicImage::ImageRgba8(i) => SamplesMut::Eight(i),
+            DynamicImage::ImageLuma16(i) => SamplesMut::Sixteen(i),
+            DynamicImage::ImageLumaA16(i) => SamplesMut::Sixteen(i),
+            DynamicImage::ImageRgb16(i) => SamplesMut::Sixteen(i),
+            DynamicImage::ImageRgba16(i) => SamplesMut::Sixteen(i),
+            other => unreachable!("{:?} is never decoded. This is a bug.", other.color()),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! From bytes to a picture, bounded by what the header says.
+
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageBuffer, ImageDecoder, codecs::webp::WebPDecoder, metadata::Orientation};
+
+use super::{Colour, Error, Picture, heic, jpeg};
+
+/// The largest upload, in bytes.
+pub const MAX_BYTES: usize = 10 * 1024 * 1024;
+
+/// The most pixels on a side.
+pub const MAX_SIDE: u32 = 4096;
+
+/// Memory a PNG's ancillary chunks (ICC, Exif, text) may take when inflated, in bytes.
+const MAX_CHUNKS: usize = 16 << 20;
+
+/// The formats we read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JPEG (ITU-T T.81).
+    Jpeg,
+    /// PNG.
+    Png,
+    /// WebP.
+    WebP,
+    /// HEIC (HEVC in HEIF).
+    Heic,
+}
+
+/// What a file's first bytes tell, before any pixel is decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The format, by content.
+    pub format: Format,
+    /// Width in pixels, as stored.
+    pub width: u32,
+    /// Height in pixels, as stored.
+    pub height: u32,
+}
+
+/// Recognises the format of an upload and reads its size, without decoding any pixel.
+///
+/// # Errors
+/// [`Error::UnknownFormat`], [`Error::Invalid`] for a broken header, [`Error::Animated`], and
+/// [`Error::TooLarge`] for more than [`MAX_SIDE`] pixels on a side.
+pub fn inspect(bytes: &[u8]) -> Result<Header, Error> {
+    let format = sniff(bytes).ok_or(Error::UnknownFormat)?;
+    let (width, height) = match format {
+        Format::Jpeg => {
+            let header = jpeg::header(bytes).map_err(Error::invalid)?;
+            (header.width, header.height)
+        },
+        Format::Png => {
+            let mut decoder = png_decoder(bytes);
+            let info = decoder.read_header_info().map_err(Error::invalid)?;
+            (info.width, info.height)
+        }
+        Format::WebP => {
+            let decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(Error::invalid)?;
+            if decoder.has_animation() {
+                return Err(Error::Animated);
+            }
+            decoder.dimensions()
+        }
+        Format::Heic => heic::size(bytes)?,
+    };
+    if width > MAX_SIDE || height > MAX_SIDE {
+        return Err(Error::TooLarge);
+    }
+    if width == 0 || height == 0 {
+        return Err(Error::invalid("no pixels"));
+    }
+    Ok(Header { format, width, height })
+}
+
+/// Decodes an upload that [`inspect`] has let through, and turns it upright as its Exif orientation
+/// says. The picture keeps the file's own channels and depth; a palette is expanded.
+///
+/// # Errors
+/// [`Error::Invalid`] for truncated or corrupt data, [`Error::Animated`] for an animated PNG.
+pub fn decode(bytes: &[u8], header: &Header) -> Result<Picture, Error> {
+    let (mut picture, exif) = match header.format {
+        Format::Jpeg => {
+            let decoded = jpeg::decode(bytes).map_err(Error::invalid)?;
+            let colour = Colour { icc: decoded.icc, ..Colour::default() };
+            (Picture { image: decoded.image, colour }, decoded.exif)
+        }
+        Format::Png => decode_png(bytes)?,
+        Format::WebP => decode_webp(bytes)?,
+        // libheif has turned it already.
+        Format::Heic => (heic::decode(bytes)?, None),
+    };
+    if let Some(orientation) = exif.as_deref().and_then(Orientation::from_exif_chunk) {
+        picture.image.apply_orientation(orientation);
+    }
+    Ok(picture)
+}
+
+fn sniff(bytes: &[u8]) -> Option<Format> {
+    if bytes.starts_with(b"\xff\xd8\xff") {
+        Some(Format::Jpeg)
+    } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+        Some(Format::Png)
+    } else if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
+        Some(Format::WebP)
+    } else if heic::is_heic(bytes) {
+        Some(Format::Heic)
+    } else {
+        None
+    }
+}
+
+fn png_decoder(bytes: &[u8]) -> png::Decoder<Cursor<&[u8]>> {
+    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: MAX_CHUNKS });
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_transformations(png::Transformations::EXPAND);
+    decoder
+}
+
+fn decode_png(bytes: &[u8]) -> Result<(Picture, Option<Vec<u8>>), Error> {
+    let mut reader = png_decoder(bytes).read_info().map_err(Error::invalid)?;
+    if reader.info().animation_control.is_some() {
+        return Err(Error::Animated);
+    }
+    let size = reader.output_buffer_size().ok_or_else(|| Error::invalid("too large"))?;
+    let mut samples = vec![0; size];
+    reader.next_frame(&mut samples).map_err(Error::invalid)?;
+
+    let info = reader.info();
+    let (width, height) = info.size();
+    let image = match reader.output_color_type() {
+        (png::ColorType::Grayscale, png::BitDepth::Sixteen) => sixteen(width, height, &samples).map(DynamicImage::ImageLuma16),
+        (png::ColorType::GrayscaleAlpha, png::BitDepth::Sixteen) => sixteen(width, height, &samples).map(DynamicImage::ImageLumaA16),
+        (png::ColorType::Rgb, png::BitDepth::Sixteen) => sixteen(width, height, &samples).map(DynamicImage::ImageRgb16),
+        (png::ColorType::Rgba, png::BitDepth::Sixteen) => sixteen(width, height, &samples).map(DynamicImage::ImageRgba16),
+        (png::ColorType::Grayscale, _) => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLuma8),
+        (png::ColorType::GrayscaleAlpha, _) => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLumaA8),
+        (png::ColorType::Rgb, _) => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgb8),
+        (png::ColorType::Rgba, _) => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgba8),
+        (png::ColorType::Indexed, _) => None,
+    }
+    .ok_or_else(|| Error::invalid("an unexpected colour type"))?;
+    let colour = Colour { icc: info.icc_profile.as_ref().map(|icc| icc.to_vec()), ..Colour::default() };
+    let exif = info.exif_metadata.as_ref().map(|exif| exif.to_vec());
+    Ok((Picture { image, colour }, exif))
+}
+
+/// A picture of 16-bit samples, from PNG's big-endian bytes.
+fn sixteen<P: image::Pixel<Subpixel = u16>>(width: u32, height: u32, bytes: &[u8]) -> Option<ImageBuffer<P, Vec<u16>>> {
+    let samples = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
+    ImageBuffer::from_raw(width, height, samples)
+}
+
+fn decode_webp(bytes: &[u8]) -> Result<(Picture, Option<Vec<u8>>), Error> {
+    let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(Error::invalid)?;
+    // A WebP's colours do not depend on its metadata, so broken metadata is as good as none.
+    let icc = decoder.icc_profile().ok().flatten();
+    let exif = decoder.exif_metadata().ok().flatten();
+    let image = DynamicImage::from_decoder(decoder).map_err(Error::invalid)?;
+    Ok((Picture { image, colour: Colour { icc, ..Colour::default() } }, exif))
+}

@@ -1,0 +1,134 @@
+//! From a picture to bytes.
+
+use image::{DynamicImage, ExtendedColorType, ImageEncoder, codecs::webp::WebPEncoder};
+
+use super::{Picture, jpeg};
+
+/// The formats we write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// Lossless, at the picture's own depth and channels.
+    #[default]
+    Png,
+    /// Lossless, 8 bits a sample.
+    WebP,
+    /// Lossy, 8 bits a sample, no alpha.
+    Jpeg,
+}
+
+impl OutputFormat {
+    /// Its media type.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Png => "image/png",
+            Self::WebP => "image/webp",
+            Self::Jpeg => "image/jpeg",
+        }
+    }
+}
+
+/// An encoded picture.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// What the format could not hold of the picture, for the caller.
+    pub warning: Option<&'static str>,
+}
+
+/// Why a picture could not be encoded: a bug or a lack of memory, never the caller's fault.
+#[derive(Debug, thiserror::Error)]
+#[error("encoding failed: {0}")]
+pub struct EncodeError(String);
+
+impl EncodeError {
+    fn from(cause: impl std::fmt::Display) -> Self {
+        Self(cause.to_string())
+    }
+}
+
+/// Encodes a picture, with its colour space and without any other metadata.
+///
+/// # Errors
+/// [`EncodeError`] where an encoder fails.
+pub fn encode(picture: &Picture, format: OutputFormat) -> Result<Encoded, EncodeError> {
+    match format {
+        OutputFormat::Png => {
+            let bytes = encode_png(picture)?;
+            Ok(Encoded { bytes, warning: None })
+        }
+        OutputFormat::WebP => encode_webp(picture),
+        OutputFormat::Jpeg => encode_jpeg(picture),
+    }
+}
+
+fn encode_png(picture: &Picture) -> Result<Vec<u8>, EncodeError> {
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::png::PngEncoder::new_with_quality(&mut bytes, image::codecs::png::CompressionType::Fast, image::codecs::png::FilterType::Adaptive);
+    if let Some(icc) = &picture.colour.icc {
+        encoder.set_icc_profile(icc.clone()).map_err(EncodeError::from)?;
+    }
+    picture.image.write_with_encoder(encoder).map_err(EncodeError::from)?;
+    Ok(bytes)
+}
+
+fn encode_webp(picture: &Picture) -> Result<Encoded, EncodeError> {
+    let (image, warning) = to_eight_bits(&picture.image, "webp holds 8 bits a sample; the photo's 16 were reduced");
+    let image = image.as_ref().unwrap_or(&picture.image);
+    let color = match image.color().channel_count() {
+        1 => ExtendedColorType::L8,
+        2 => ExtendedColorType::La8,
+        3 => ExtendedColorType::Rgb8,
+        _ => ExtendedColorType::Rgba8,
+    };
+    let mut bytes = Vec::new();
+    let mut encoder = WebPEncoder::new_lossless(&mut bytes);
+    if let Some(icc) = &picture.colour.icc {
+        encoder.set_icc_profile(icc.clone()).map_err(EncodeError::from)?;
+    }
+    encoder
+        .write_image(image.as_bytes(), image.width(), image.height(), color)
+        .map_err(EncodeError::from)?;
+    Ok(Encoded { bytes, warning })
+}
+
+fn encode_jpeg(picture: &Picture) -> Result<Encoded, EncodeError> {
+    let (image, depth) = to_eight_bits(&picture.image, "jpg holds 8 bits a sample; the photo's 16 were reduced");
+    let (flat, alpha) = over_white(image.as_ref().unwrap_or(&picture.image));
+    let image = flat.as_ref().or(image.as_ref()).unwrap_or(&picture.image);
+    let bytes = jpeg::encode(image, picture.colour.icc.as_deref()).map_err(EncodeError::from)?;
+    Ok(Encoded { bytes, warning: alpha.or(depth) })
+}
+
+/// The image at 8 bits a sample, and the warning, if it has more.
+fn to_eight_bits(image: &DynamicImage, warning: &'static str) -> (Option<DynamicImage>, Option<&'static str>) {
+    let eight = match image {
+        DynamicImage::ImageLuma16(_) => DynamicImage::ImageLuma8(image.to_luma8()),
+        DynamicImage::ImageLumaA16(_) => DynamicImage::ImageLumaA8(image.to_luma_alpha8()),
+        DynamicImage::ImageRgb16(_) => DynamicImage::ImageRgb8(image.to_rgb8()),
+        DynamicImage::ImageRgba16(_) => DynamicImage::ImageRgba8(image.to_rgba8()),
+        _ => return (None, None),
+    };
+    (Some(eight), Some(warning))
+}
+
+/// The 8-bit image over white, and a warning, if it has an alpha channel.
+fn over_white(image: &DynamicImage) -> (Option<DynamicImage>, Option<&'static str>) {
+    let over = |level: u8, alpha: u8| {
+        let (level, alpha) = (u32::from(level), u32::from(alpha));
+        ((level * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+    };
+    let flat = match image {
+        DynamicImage::ImageLumaA8(image) => {
+            let levels = image.pixels().map(|p| over(p.0[0], p.0[1])).collect();
+            image::GrayImage::from_raw(image.width(), image.height(), levels).map(DynamicImage::from)
+        }
+        DynamicImage::ImageRgba8(image) => {
+            let levels = image.pixels().flat_map(|p| [0, 1, 2].map(|i| over(p.0[i], p.0[3]))).collect();
+            image::RgbImage::from_raw(image.width(), image.height(), levels).map(DynamicImage::from)
+        }
+        _ => None,
+    };
+    let warning = flat.is_some().then_some("jpg holds no alpha; the photo was laid over white");
+    (flat, warning)
+}

@@ -1,0 +1,317 @@
+//! The one place of the JPEG codec that calls C: a safe face over `shim.c`, which is a face over
+//! libjpeg-turbo.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
+use std::slice;
+
+// Nothing is called from this crate directly: it builds libjpeg-turbo and links it.
+use turbojpeg_sys as _;
+
+use super::JpegError;
+
+/// What the header says. Mirrors `struct lacuna_jpeg_frame`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Frame {
+    pub width: u32,
+    pub height: u32,
+    pub components: u32,
+    pub precision: u32,
+    pub colour: u32,
+    pub max_h: u32,
+    pub max_v: u32,
+}
+
+/// The size of one component. Mirrors `struct lacuna_jpeg_plane`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Plane {
+    pub h: u32,
+    pub v: u32,
+    pub blocks_wide: u32,
+    pub blocks_high: u32,
+}
+
+#[repr(C)]
+struct Opaque {
+    _private: [u8; 0],
+}
+
+unsafe extern "C" {
+    fn lacuna_jpeg_new() -> *mut Opaque;
+    fn lacuna_jpeg_free(session: *mut Opaque);
+    fn lacuna_jpeg_message(session: *const Opaque) -> *const c_char;
+    fn lacuna_jpeg_open(
+        session: *mut Opaque,
+        data: *const u8,
+        length: usize,
+        metadata: c_int,
+        frame: *mut Frame,
+    ) -> c_int;
+    fn lacuna_jpeg_exif(session: *const Opaque, length: *mut usize) -> *const u8;
+    fn lacuna_jpeg_icc(
+        session: *mut Opaque,
+        profile: *mut *const u8,
+        length: *mut usize,
+    ) -> c_int;
+    fn lacuna_jpeg_read_pixels(session: *mut Opaque, pixels: *mut u8, stride: usize) -> c_int;
+    fn lacuna_jpeg_read_coefficients(session: *mut Opaque) -> c_int;
+    fn lacuna_jpeg_plane(session: *const Opaque, component: u32, plane: *mut Plane);
+    fn lacuna_jpeg_block_row(
+        session: *mut Opaque,
+        component: u32,
+        row: u32,
+        blocks: *mut *mut i16,
+    ) -> c_int;
+    fn lacuna_jpeg_encode(
+        session: *mut Opaque,
+        pixels: *const u8,
+        width: u32,
+        height: u32,
+        components: u32,
+        quality: c_int,
+        icc: *const u8,
+        icc_length: usize,
+        data: *mut *const u8,
+        length: *mut usize,
+    ) -> c_int;
+    fn lacuna_jpeg_encode_alike(
+        session: *mut Opaque,
+        pixels: *const u8,
+        width: u32,
+        height: u32,
+        stride: usize,
+        data: *mut *const u8,
+        length: *mut usize,
+    ) -> c_int;
+    fn lacuna_jpeg_write_coefficients(
+        session: *mut Opaque,
+        exif: *const u8,
+        exif_length: usize,
+        icc: *const u8,
+        icc_length: usize,
+        data: *mut *const u8,
+        length: *mut usize,
+    ) -> c_int;
+}
+
+/// The C side's state. Not `Send`: a session belongs to the thread that made it.
+struct Handle(NonNull<Opaque>);
+
+impl Handle {
+    fn new() -> Result<Self, JpegError> {
+        // SAFETY: takes nothing, gives a session or null.
+        NonNull::new(unsafe { lacuna_jpeg_new() }).map(Self).ok_or(JpegError::Memory)
+    }
+
+    fn check(&self, status: c_int) -> Result<(), JpegError> {
+        if status == 0 {
+            return Ok(());
+        }
+        // SAFETY: the message is an array inside the session, always ended by a zero.
+        let message = unsafe { CStr::from_ptr(lacuna_jpeg_message(self.0.as_ptr())) };
+        Err(JpegError::Invalid(message.to_string_lossy().into_owned()))
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: the session came from `lacuna_jpeg_new` and is freed once.
+        unsafe { lacuna_jpeg_free(self.0.as_ptr()) }
+    }
+}
+
+/// A JPEG file whose header was read.
+pub(super) struct Reader<'a> {
+    handle: Handle,
+    frame: Frame,
+    /// The C side keeps a pointer to the file's bytes.
+    data: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads `data` up to the first scan; `metadata` keeps the EXIF block and the ICC profile.
+    pub fn open(data: &'a [u8], metadata: bool) -> Result<Self, JpegError> {
+        let handle = Handle::new()?;
+        let mut frame = Frame::default();
+        // SAFETY: `data` outlives the reader, by its lifetime.
+        let status = unsafe {
+            lacuna_jpeg_open(
+                handle.0.as_ptr(),
+                data.as_ptr(),
+                data.len(),
+                c_int::from(metadata),
+                &mut frame,
+            )
+        };
+        handle.check(status)?;
+        Ok(Self { handle, frame, data: PhantomData })
+    }
+
+    pub fn frame(&self) -> Frame {
+        self.frame
+    }
+
+    /// The EXIF block from its TIFF header on.
+    pub fn exif(&self) -> Option<&[u8]> {
+        let mut length = 0;
+        // SAFETY: the block lives as long as the session, which lives as long as `self`.
+        unsafe {
+            let block = lacuna_jpeg_exif(self.handle.0.as_ptr(), &mut length);
+            (!block.is_null()).then(|| slice::from_raw_parts(block, length))
+        }
+    }
+
+    /// The ICC profile; none where its segments do not fit together.
+    pub fn icc(&mut self) -> Result<Option<Vec<u8>>, JpegError> {
+        let (mut profile, mut length) = (ptr::null(), 0);
+        // SAFETY: the profile lives until the session's next call; it is copied here.
+        unsafe {
+            let status = lacuna_jpeg_icc(self.handle.0.as_ptr(), &mut profile, &mut length);
+            self.handle.check(status)?;
+            Ok((!profile.is_null()).then(|| slice::from_raw_parts(profile, length).to_vec()))
+        }
+    }
+
+    /// Decodes all rows: 1 byte a pixel for grey, 4 for CMYK and YCCK as stored, else 3 for RGB.
+    pub fn read_pixels(mut self) -> Result<Vec<u8>, JpegError> {
+        let Frame { width, height, .. } = self.frame;
+        let channels = match self.frame.components {
+            1 => 1,
+            4 => 4,
+            _ => 3,
+        };
+        let stride = width as usize * channels;
+        let mut pixels = vec![0; stride * height as usize];
+        // SAFETY: the C side writes `height` rows of at most `stride` bytes.
+        let status = unsafe {
+            lacuna_jpeg_read_pixels(self.pointer(), pixels.as_mut_ptr(), stride)
+        };
+        self.handle.check(status)?;
+        Ok(pixels)
+    }
+
+    /// Reads the quantised coefficients instead of pixels.
+    pub fn read_coefficients(mut self) -> Result<Coefficients<'a>, JpegError> {
+        // SAFETY: the session is open.
+        let status = unsafe { lacuna_jpeg_read_coefficients(self.pointer()) };
+        self.handle.check(status)?;
+        Ok(Coefficients { reader: self })
+    }
+
+    fn pointer(&mut self) -> *mut Opaque {
+        self.handle.0.as_ptr()
+    }
+}
+
+/// A JPEG file's quantised coefficients, which can be changed and written again.
+pub(super) struct Coefficients<'a> {
+    reader: Reader<'a>,
+}
+
+impl Coefficients<'_> {
+    /// The size of a component below the frame's count.
+    pub fn plane(&self, component: u32) -> Plane {
+        assert!(component < self.reader.frame.components, "no such component. This is a bug.");
+        let mut plane = Plane::default();
+        // SAFETY: the component exists.
+        unsafe { lacuna_jpeg_plane(self.reader.handle.0.as_ptr(), component, &mut plane) };
+        plane
+    }
+
+    /// A row of a component's blocks: 64 coefficients each, in natural order.
+    pub fn block_row(&mut self, component: u32, row: u32) -> Result<&mut [i16], JpegError> {
+        let plane = self.plane(component);
+        assert!(row < plane.blocks_high, "no such row of blocks. This is a bug.");
+        let mut blocks = ptr::null_mut();
+        // SAFETY: component and row exist, and a row holds `blocks_wide` blocks. libjpeg may move
+        // the row at its next call, which the borrow of `self` rules out.
+        unsafe {
+            let status =
+                lacuna_jpeg_block_row(self.reader.pointer(), component, row, &mut blocks);
+            self.reader.handle.check(status)?;
+            Ok(slice::from_raw_parts_mut(blocks, plane.blocks_wide as usize * 64))
+        }
+    }
+
+    /// Encodes `width` x `height` grey or RGB pixels with this file's tables, sampling and colour
+    /// space. `pixels` starts at the first and has rows of `stride` bytes.
+    pub fn encode_alike(
+        &mut self,
+        pixels: &[u8],
+        (width, height): (u32, u32),
+        stride: usize,
+    ) -> Result<Vec<u8>, JpegError> {
+        let channels = if self.reader.frame.components == 1 { 1 } else { 3 };
+        let needed = stride * (height as usize - 1) + width as usize * channels;
+        assert!(pixels.len() >= needed, "too few pixels. This is a bug.");
+        let (mut data, mut length) = (ptr::null(), 0);
+        // SAFETY: the pixels suffice; the result lives until the next call and is copied here.
+        unsafe {
+            let status = lacuna_jpeg_encode_alike(
+                self.reader.pointer(),
+                pixels.as_ptr(),
+                width,
+                height,
+                stride,
+                &mut data,
+                &mut length,
+            );
+            self.reader.handle.check(status)?;
+            Ok(slice::from_raw_parts(data, length).to_vec())
+        }
+    }
+
+    /// Writes the file with an EXIF segment (with its "Exif" heading) and an ICC profile, where
+    /// they are not empty.
+    pub fn write(&mut self, exif: &[u8], icc: &[u8]) -> Result<Vec<u8>, JpegError> {
+        let (mut data, mut length) = (ptr::null(), 0);
+        // SAFETY: the coefficients were read; the result lives until the next call.
+        unsafe {
+            let status = lacuna_jpeg_write_coefficients(
+                self.reader.pointer(),
+                exif.as_ptr(),
+                exif.len(),
+                icc.as_ptr(),
+                icc.len(),
+                &mut data,
+                &mut length,
+            );
+            self.reader.handle.check(status)?;
+            Ok(slice::from_raw_parts(data, length).to_vec())
+        }
+    }
+}
+
+/// Encodes grey (1 component) or RGB (3) pixels without chroma subsampling.
+pub(super) fn encode(
+    pixels: &[u8],
+    (width, height): (u32, u32),
+    components: u32,
+    quality: u8,
+    icc: &[u8],
+) -> Result<Vec<u8>, JpegError> {
+    let needed = width as usize * height as usize * components as usize;
+    assert!(pixels.len() >= needed, "too few pixels. This is a bug.");
+    let handle = Handle::new()?;
+    let (mut data, mut length) = (ptr::null(), 0);
+    // SAFETY: the pixels suffice; the result lives as long as the handle and is copied here.
+    unsafe {
+        let status = lacuna_jpeg_encode(
+            handle.0.as_ptr(),
+            pixels.as_ptr(),
+            width,
+            height,
+            components,
+            c_int::from(quality),
+            icc.as_ptr(),
+            icc.len(),
+            &mut data,
+            &mut length,
+        );
+        handle.check(status)?;
+        Ok(slice::from_raw_parts(data, length).to_vec())
+    }
+}

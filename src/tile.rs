@@ -1,0 +1,176 @@
+//! Between the photo and the model: what a window shows, as the model's input, and the model's answer
+//! at the photo's resolution.
+
+use fast_image_resize::{
+    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images::Image, images::ImageRef,
+};
+use ndarray::{Array2, Array3, Axis, s};
+
+use crate::{geometry::Rect, mask::Mask, picture::Picture, window::Window};
+
+/// Side of the segmenter's input and output, in pixels.
+pub const SEGMENTER_SIDE: u32 = 1024;
+
+/// Mask levels of the inpainter's contract.
+const HOLE: u8 = 255;
+const KNOWN: u8 = 0;
+
+/// One input of the inpainter.
+#[derive(Clone, Debug)]
+pub struct Tile {
+    /// `[S, S, 3]`, RGB.
+    pub image: Array3<u8>,
+    /// `[S, S]`, 255 where the model is to fill, else 0.
+    pub mask: Array2<u8>,
+}
+
+/// What `window` shows of the picture while the pixels of `open` are still to be filled. Wholly
+/// transparent pixels count as hole too, since their colour means nothing.
+pub fn cut(picture: &Picture, open: &Mask, window: &Window) -> Tile {
+    let source = window.source;
+    let image = picture.rgb8(source);
+    let mut hole = picture.transparent(source).unwrap_or_else(|| vec![KNOWN; source.area() as usize]);
+    for (row, y) in hole.chunks_exact_mut(source.width as usize).zip(source.y..) {
+        open.runs(y, source.x, source.right(), |from, to| {
+            row[(from - source.x) as usize..(to - source.x) as usize].fill(HOLE);
+        });
+    }
+    let (width, height) = window.content();
+    let (image, hole) = match window.is_scaled() {
+        false => (image, hole),
+        true => (shrink_known(&image, &hole, source, (width, height)), shrink_hole(&hole, source, (width, height))),
+    };
+    Tile {
+        image: padded(&image, (width, height), window.side),
+        mask: padded(&hole, (width, height), window.side).remove_axis(Axis(2)),
+    }
+}
+
+/// The colours of the window's core, RGB in row order at the photo's resolution, from the model's
+/// answer `[S, S, 3]`.
+pub fn uncut(fill: &Array3<u8>, window: &Window) -> Vec<u8> {
+    let (width, height) = window.content();
+    let (left, top) = padding((width, height), window.side);
+    let (source, core) = (window.source, window.core);
+    let (x, y) = (core.x - source.x, core.y - source.y);
+    if !window.is_scaled() {
+        let (x, y) = ((left + x) as usize, (top + y) as usize);
+        let part = fill.slice(s![y..y + core.height as usize, x..x + core.width as usize, ..]);
+        return part.iter().copied().collect();
+    }
+    let content = fill.slice(s![top as usize..(top + height) as usize, left as usize..(left + width) as usize, ..]);
+    let content: Vec<u8> = content.iter().copied().collect();
+    let across = |length: u32| f64::from(length) * f64::from(width) / f64::from(source.width);
+    let down = |length: u32| f64::from(length) * f64::from(height) / f64::from(source.height);
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
+        .crop(across(x), down(y), across(core.width), down(core.height));
+    resize(&content, (width, height), PixelType::U8x3, (core.width, core.height), options)
+}
+
+/// The whole picture as the segmenter's input, `[1024, 1024, 3]` RGB, not keeping its proportions.
+/// What is transparent is shown over mid-grey.
+pub fn for_segmenter(picture: &Picture) -> Array3<u8> {
+    let size = (picture.width(), picture.height());
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
+    let side = SEGMENTER_SIDE as usize;
+    let rgb = picture.rgb8_over_grey();
+    let small = resize(&rgb, size, PixelType::U8x3, (SEGMENTER_SIDE, SEGMENTER_SIDE), options);
+    Array3::from_shape_vec((side, side, 3), small).expect("the size asked for. This is a bug.")
+}
+
+/// The subject in a photo of `width` by `height` pixels, from the segmenter's alpha `[1024, 1024]`:
+/// where alpha, scaled to the photo, is at least one half. Specks of less than a thousandth of all
+/// that was found are dropped. Empty where nothing was found.
+pub fn subject(alpha: &Array2<u8>, width: u32, height: u32) -> Mask {
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
+    let side = (SEGMENTER_SIDE, SEGMENTER_SIDE);
+    let alpha: Vec<u8> = alpha.iter().copied().collect();
+    let alpha = resize(&alpha, side, PixelType::U8, (width, height), options);
+    let mut subject = Mask::from_levels(width, height, &alpha, 128);
+    subject.remove_small(subject.count().div_ceil(1000));
+    subject
+}
+
+/// The known part scaled down. What is hole has no weight, so that no edge of what is erased shows.
+fn shrink_known(image: &[u8], hole: &[u8], source: Rect, to: (u32, u32)) -> Vec<u8> {
+    let weighted: Vec<u8> = image
+        .chunks_exact(3)
+        .zip(hole)
+        .flat_map(|(rgb, hole)| [rgb[0], rgb[1], rgb[2], HOLE - hole])
+        .collect();
+    // Hamming is nearly as sharp as bicubic and, having no negative lobes, safe beside zero weights.
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Hamming)).use_alpha(true);
+    let small = resize(&weighted, (source.width, source.height), PixelType::U8x4, to, options);
+    small.chunks_exact(4).flat_map(|rgba| [rgba[0], rgba[1], rgba[2]]).collect()
+}
+
+/// The hole scaled down: a pixel is hole if any pixel under it is.
+fn shrink_hole(hole: &[u8], source: Rect, (width, height): (u32, u32)) -> Vec<u8> {
+    let mut small = vec![KNOWN; width as usize * height as usize];
+    // The pixels of the result that lie over source pixel `i`.
+    let over = |i: u32, from: u32, to: u32| {
+        let first = u64::from(i) * u64::from(to) / u64::from(from);
+        let last = (u64::from(i + 1) * u64::from(to)).div_ceil(u64::from(from));
+        first as usize..last as usize
+    };
+    for (y, row) in hole.chunks_exact(source.width as usize).enumerate() {
+        let rows = over(y as u32, source.height, height);
+        for (x, _) in row.iter().enumerate().filter(|(_, level)| **level == HOLE) {
+            let columns = over(x as u32, source.width, width);
+            for y in rows.clone() {
+                small[y * width as usize..][columns.clone()].fill(HOLE);
+            }
+        }
+    }
+    small
+}
+
+/// Columns and rows that padding puts before the content.
+fn padding((width, height): (u32, u32), side: u32) -> (u32, u32) {
+    ((side - width) / 2, (side - height) / 2)
+}
+
+/// `content`, `channels` interleaved, in the middle of a square, mirrored at its edges (the edge pixel
+/// itself is not repeated) as often as it takes to fill the square.
+fn padded(content: &[u8], (width, height): (u32, u32), side: u32) -> Array3<u8> {
+    let channels = content.len() / (width as usize * height as usize);
+    let (left, top) = padding((width, height), side);
+    let columns: Vec<usize> = (0..side).map(|x| mirrored(i64::from(x) - i64::from(left), width)).collect();
+    let mut square = Vec::with_capacity(side as usize * side as usize * channels);
+    for y in 0..side {
+        let row = mirrored(i64::from(y) - i64::from(top), height) * width as usize * channels;
+        let row = &content[row..][..width as usize * channels];
+        let from = left as usize;
+        for &x in &columns[..from] {
+            square.extend_from_slice(&row[x * channels..][..channels]);
+        }
+        square.extend_from_slice(row);
+        for &x in &columns[from + width as usize..] {
+            square.extend_from_slice(&row[x * channels..][..channels]);
+        }
+    }
+    Array3::from_shape_vec((side as usize, side as usize, channels), square).expect("whole rows. This is a bug.")
+}
+
+/// The pixel that a mirror at both ends of `0..length` shows at `i`.
+fn mirrored(i: i64, length: u32) -> usize {
+    let period = (2 * i64::from(length) - 2).max(1);
+    let i = i.rem_euclid(period);
+    i.min(period - i).min(i64::from(length) - 1) as usize
+}
+
+fn resize(
+    from: &[u8],
+    (width, height): (u32, u32),
+    pixel: PixelType,
+    to: (u32, u32),
+    options: ResizeOptions,
+) -> Vec<u8> {
+    let source = ImageRef::new(width, height, from, pixel).expect("a whole picture. This is a bug.");
+    let mut target = Image::new(to.0, to.1, pixel);
+    Resizer::new()
+        .resize(&source, &mut target, &options)
+        .expect("equal pixel types and a crop inside the picture. This is a bug.");
+    target.into_vec()
+}

@@ -1,0 +1,88 @@
+//! Typed calls to the networks on Triton. The only place that names its protocol.
+
+mod call;
+mod error;
+mod pool;
+mod replica;
+
+#[allow(missing_docs, clippy::all, reason = "generated from proto/inference.proto")]
+mod protocol {
+    tonic::include_proto!("inference");
+}
+
+pub use error::Error;
+pub use pool::{Address, Pool, PoolStatus};
+pub use replica::ReplicaStatus;
+
+use std::sync::Arc;
+
+use ndarray::{Array2, Array3, Axis};
+use tokio::time::Instant;
+
+use crate::tile::{SEGMENTER_SIDE, Tile};
+use call::{Call, Tensor};
+
+/// The two networks a photo needs, wherever they run.
+#[derive(Clone, Debug)]
+pub struct Models {
+    pool: Pool,
+    inpaint: Arc<str>,
+    segment: Arc<str>,
+}
+
+impl Models {
+    /// The models of these names, in the replicas of `pool`.
+    pub fn new(pool: Pool, inpaint: &str, segment: &str) -> Self {
+        Self { pool, inpaint: inpaint.into(), segment: segment.into() }
+    }
+
+    /// The label of the inpainter: the `label` parameter of its configuration, or its name.
+    pub fn inpainter(&self) -> String {
+        self.pool.label(&self.inpaint)
+    }
+
+    /// What the replicas serve.
+    pub fn status(&self) -> PoolStatus {
+        self.pool.status()
+    }
+
+    /// Whether some replica serves the inpainter.
+    pub fn ready(&self) -> bool {
+        self.pool.serves(&self.inpaint)
+    }
+
+    /// The square of `tile` with its hole filled, `[S, S, 3]` RGB.
+    ///
+    /// # Errors
+    /// As [`Error`] says; [`Error::Failed`] includes an answer of another shape.
+    pub async fn inpaint(&self, tile: Tile, deadline: Instant) -> Result<Array3<u8>, Error> {
+        let (height, width, _) = tile.image.dim();
+        let call = Call {
+            model: &self.inpaint,
+            inputs: vec![
+                Tensor::of("image", tile.image.insert_axis(Axis(0)).into_dyn()),
+                Tensor::of("mask", tile.mask.insert_axis(Axis(0)).insert_axis(Axis(3)).into_dyn()),
+            ],
+            output: "output",
+            shape: [1, height, width, 3],
+        };
+        let output = self.pool.infer(call, deadline).await?;
+        Ok(Array3::from_shape_vec((height, width, 3), output).expect("its length was checked. This is a bug."))
+    }
+
+    /// The subject of a picture `[1024, 1024, 3]` RGB: its alpha, `[1024, 1024]`.
+    ///
+    /// # Errors
+    /// As [`Error`] says; [`Error::Failed`] includes an answer of another shape.
+    pub async fn segment(&self, image: Array3<u8>, deadline: Instant) -> Result<Array2<u8>, Error> {
+        let side = SEGMENTER_SIDE as usize;
+        let call = Call {
+            model: &self.segment,
+            inputs: vec![Tensor::of("image", image.insert_axis(Axis(0)).into_dyn())],
+            output: "alpha",
+            shape: [1, side, side, 1],
+        };
+        let alpha = self.pool.infer(call, deadline).await?;
+        Ok(Array2::from_shape_vec((side, side), alpha).expect("its length was checked. This is a bug."))
+    }
+}

@@ -1,0 +1,267 @@
+//! The replicas of Triton, and which of them does a piece of work.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use serde::Serialize;
+use tokio::{
+    net::lookup_host,
+    task::AbortHandle,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    Error,
+    call::Call,
+    replica::{Attempt, Replica, ReplicaStatus},
+};
+
+/// How often names are looked up again.
+const LOOKUP_INTERVAL: Duration = Duration::from_secs(2);
+/// How long a request waits for the first probe of a replica of which nothing is known yet.
+const FIRST_PROBE: Duration = Duration::from_millis(800);
+/// Retries allowed at once after a quiet time, and how many further requests earn one more: a
+/// failing fleet is not loaded with more than a tenth of extra work.
+const RETRY_RESERVE: u32 = 100;
+const REQUESTS_A_RETRY: u32 = 10;
+
+/// Where a Triton, or several under one name, can be reached.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Address {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) tls: bool,
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    /// Reads `http://host:port` or `https://host:port`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("'{text}' is not of the form http://host:port or https://host:port");
+        let (tls, rest) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
+            (Some(rest), _) => (false, rest),
+            (_, Some(rest)) => (true, rest),
+            _ => return Err(wrong()),
+        };
+        let (host, port) = rest.trim_end_matches('/').rsplit_once(':').ok_or_else(wrong)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() || host.contains(['/', '@', '?', '#']) {
+            return Err(wrong());
+        }
+        let port = port.parse().map_err(|_| wrong())?;
+        Ok(Self { host: host.to_owned(), port, tls })
+    }
+}
+
+/// What the replicas of a pool serve.
+#[derive(Clone, Debug, Serialize)]
+pub struct PoolStatus {
+    /// Every known replica.
+    pub replicas: Vec<ReplicaStatus>,
+}
+
+/// The replicas of Triton. Cheap to clone; the replicas are watched until the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Pool(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    replicas: Arc<ArcSwap<Vec<Watched>>>,
+    /// Requests left until the retries are used up, in retries times [`REQUESTS_A_RETRY`].
+    retries: Mutex<u32>,
+    lookup: AbortHandle,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.lookup.abort();
+    }
+}
+
+/// A replica, and the task that watches it. What is under way on a replica that was dropped from the
+/// pool goes on, since the request holds it.
+#[derive(Clone, Debug)]
+struct Watched {
+    name: Address,
+    replica: Arc<Replica>,
+    _watch: Arc<AbortOnDrop>,
+}
+
+#[derive(Debug)]
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Pool {
+    /// The replicas at `addresses`, watched for whether they serve `models`. Must be called inside a
+    /// tokio runtime.
+    pub fn new(addresses: Vec<Address>, models: Vec<String>) -> Self {
+        let replicas: Arc<ArcSwap<Vec<Watched>>> = Arc::default();
+        let followed = Arc::clone(&replicas);
+        let lookup = tokio::spawn(async move {
+            loop {
+                follow(&followed, &addresses, &models).await;
+                tokio::time::sleep(LOOKUP_INTERVAL).await;
+            }
+        });
+        let retries = Mutex::new(RETRY_RESERVE * REQUESTS_A_RETRY);
+        Self(Arc::new(Inner { replicas, retries, lookup: lookup.abort_handle() }))
+    }
+
+    /// What each replica says of itself.
+    pub fn status(&self) -> PoolStatus {
+        PoolStatus { replicas: self.0.replicas.load().iter().map(|watched| watched.replica.status()).collect() }
+    }
+
+    /// Whether some replica serves `model`.
+    pub fn serves(&self, model: &str) -> bool {
+        self.0.replicas.load().iter().any(|watched| watched.replica.label(model).is_some())
+    }
+
+    /// The label of `model`, or its name while no replica serves it.
+    pub fn label(&self, model: &str) -> String {
+        let labels = self.0.replicas.load();
+        labels.iter().find_map(|watched| watched.replica.label(model)).unwrap_or_else(|| model.to_owned())
+    }
+
+    /// The output of `call`, from whichever replica gives it first.
+    ///
+    /// The work has no side effects, so another replica is tried when one went away, and once when
+    /// one is full; a bad answer is final.
+    pub(super) async fn infer(&self, call: Call<'_>, deadline: Instant) -> Result<Vec<u8>, Error> {
+        self.earn_retry();
+        let mut tried: Vec<SocketAddr> = Vec::new();
+        let mut last = Error::Unavailable(format!("no replica serves '{}'", call.model));
+        let mut full = false;
+        while let Some(replica) = self.choose(call.model, &tried, deadline).await {
+            if !tried.is_empty() && !self.take_retry() {
+                break;
+            }
+            tried.push(replica.address());
+            match replica.attempt(&call, deadline).await {
+                Ok(output) => return Ok(output),
+                Err(Attempt::Full(cause)) if !full => {
+                    full = true;
+                    last = Error::Overloaded(cause);
+                }
+                Err(gone @ Attempt::Gone(_)) => {
+                    tracing::debug!(triton = %replica.address(), ?gone, "trying another replica");
+                    last = gone.into();
+                }
+                Err(last) => return Err(last.into()),
+            }
+        }
+        Err(last)
+    }
+
+    /// The less loaded of two random replicas that serve `model` and are not among `tried`.
+    async fn choose(&self, model: &str, tried: &[SocketAddr], deadline: Instant) -> Option<Arc<Replica>> {
+        if !self.serves(model) {
+            self.first_probes(deadline).await;
+        }
+        let replicas = self.0.replicas.load();
+        let serving: Vec<_> = replicas.iter().filter(|watched| watched.replica.label(model).is_some()).collect();
+        let mut fit: Vec<_> = serving.iter().filter(|watched| !watched.replica.is_ejected()).collect();
+        // When most seem bad it is more likely the work or the network, and none is left out.
+        if fit.len() * 2 < serving.len() {
+            fit = serving.iter().collect();
+        }
+        fit.retain(|watched| !tried.contains(&watched.replica.address()));
+        let one = fit.get(fastrand::usize(..fit.len().max(1)))?;
+        let two = fit.get(fastrand::usize(..fit.len()))?;
+        let less = if two.replica.in_flight() < one.replica.in_flight() { two } else { one };
+        Some(Arc::clone(&less.replica))
+    }
+
+    /// Waits until something is known of the replicas, for as long as a first probe takes.
+    async fn first_probes(&self, deadline: Instant) {
+        let new: Vec<_> = self.0.replicas.load().iter().map(|watched| Arc::clone(&watched.replica)).collect();
+        let deadline = deadline.min(Instant::now() + FIRST_PROBE);
+        for replica in new.iter().filter(|replica| replica.is_new()) {
+            // Nothing known in time is as good as nothing to be had.
+            let _ = timeout_at(deadline, replica.known()).await;
+        }
+    }
+
+    fn earn_retry(&self) {
+        let mut retries = self.0.retries.lock().unwrap_or_else(PoisonError::into_inner);
+        *retries = (*retries + 1).min(RETRY_RESERVE * REQUESTS_A_RETRY);
+    }
+
+    fn take_retry(&self) -> bool {
+        let mut retries = self.0.retries.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = retries.checked_sub(REQUESTS_A_RETRY);
+        *retries = left.unwrap_or(*retries);
+        metrics::counter!("lacuna_replica_retries_total", "allowed" => left.is_some().to_string()).increment(1);
+        left.is_some()
+    }
+}
+
+/// Looks the names up and makes `replicas` what they say. A name that cannot be looked up keeps the
+/// replicas that it had.
+async fn follow(replicas: &ArcSwap<Vec<Watched>>, names: &[Address], models: &[String]) {
+    let before = replicas.load_full();
+    let mut known: HashMap<(Address, SocketAddr), Watched> =
+        before.iter().map(|watched| ((watched.name.clone(), watched.replica.address()), watched.clone())).collect();
+    let mut now: Vec<Watched> = Vec::new();
+    for name in names {
+        let mut addresses: Vec<SocketAddr> = match lookup_host((name.host.as_str(), name.port)).await {
+            Ok(addresses) => addresses.collect(),
+            Err(error) => {
+                tracing::warn!(host = name.host, %error, "Triton's name cannot be looked up");
+                before.iter().filter(|old| old.name == *name).map(|old| old.replica.address()).collect()
+            }
+        };
+        addresses.sort_unstable();
+        addresses.dedup();
+        for address in addresses {
+            if now.iter().any(|watched| watched.replica.address() == address) {
+                continue;
+            }
+            match known.remove(&(name.clone(), address)).map_or_else(|| watch(name, address, models), Ok) {
+                Ok(watched) => now.push(watched),
+                Err(error) => tracing::error!(triton = %address, error, "replica cannot be used"),
+            }
+        }
+    }
+    let gone = known.len();
+    if now.len() != before.len() || gone > 0 {
+        tracing::info!(replicas = now.len(), gone, "replicas of Triton");
+        replicas.store(Arc::new(now));
+    }
+}
+
+fn watch(name: &Address, address: SocketAddr, models: &[String]) -> Result<Watched, String> {
+    let replica = Arc::new(Replica::new(name, address)?);
+    let watched = Arc::clone(&replica);
+    let models = models.to_vec();
+    let task = tokio::spawn(async move { watched.watch(&models).await });
+    Ok(Watched { name: name.clone(), replica, _watch: Arc::new(AbortOnDrop(task.abort_handle())) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_a_scheme_a_host_and_a_port() {
+        let address = |host: &str, port, tls| Ok(Address { host: host.to_owned(), port, tls });
+        assert_eq!("http://127.0.0.1:8001".parse::<Address>(), address("127.0.0.1", 8001, false));
+        assert_eq!("https://triton.example:443/".parse::<Address>(), address("triton.example", 443, true));
+        assert_eq!("http://[::1]:8001".parse::<Address>(), address("::1", 8001, false));
+        for wrong in ["", "127.0.0.1:8001", "http://triton", "http://:8001", "http://a:99999", "ftp://a:1", "http://u@a:1"] {
+            assert!(wrong.parse::<Address>().is_err(), "{wrong}");
+        }
+    }
+}
