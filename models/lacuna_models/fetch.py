@@ -158,8 +158,9 @@ class Fetcher:
         if have:
             request.add_header("Range", f"bytes={have}-")
         try:
-            # urllib takes the proxies from http_proxy, https_proxy and no_proxy.
-            answer = urllib.request.urlopen(request, timeout=self.patience.stall_s)
+            # This takes the proxies from http_proxy, https_proxy and no_proxy.
+            opener = urllib.request.build_opener()
+            answer = opener.open(request, timeout=self.patience.stall_s)
         except urllib.error.HTTPError as error:
             if error.code == 416:
                 part.unlink(missing_ok=True)
@@ -171,8 +172,9 @@ class Fetcher:
                 raise _OutOfReach(f"{url} has {total} bytes instead of {file.bytes}")
             self._need_space(file, (total or file.bytes or 0) - start)
             with part.open("r+b" if start else "wb") as out:
-                out.seek(start)
-                out.truncate()
+                if start:
+                    out.seek(start)
+                    out.truncate()
                 # read1 gives what has come; read would wait for a whole chunk, and a host
                 # that sends a byte now and then would never count as stalled.
                 while block := answer.read1(_CHUNK):

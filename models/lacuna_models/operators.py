@@ -62,7 +62,7 @@ def _problems_of(node: onnx.NodeProto) -> Iterator[str]:
     elif node.op_type == "DeformConv":
         pads = list(attributes.get("pads", []))
         if pads[: len(pads) // 2] != pads[len(pads) // 2 :]:
-            yield "DeformConv has unequal padding at its two ends"
+            yield "DeformConv has unequal padding at its ends"
 
 
 def _bytes_inside(graph: onnx.GraphProto) -> Iterator[str]:

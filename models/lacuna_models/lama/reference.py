@@ -4,9 +4,6 @@ Only ``verify`` and its tests need PyTorch. The modules carry the published name
 a state dictionary of the checkpoint fits as it is.
 """
 
-# mypy: disable-error-code="misc,no-any-return"
-# Without PyTorch installed its classes are unknown to the type checker.
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
