@@ -10,7 +10,8 @@ use std::borrow::Cow;
 
 use image::{DynamicImage, GrayImage, RgbImage};
 
-pub use patch::{Area, patch};
+use crate::geometry::Rect;
+pub use patch::patch;
 use session::{Frame, Reader};
 
 /// Quality of [`encode`], on libjpeg's scale.
@@ -25,7 +26,7 @@ pub enum JpegError {
     /// Not a JPEG file, or a truncated or corrupt one; in libjpeg's words.
     #[error("not a sound JPEG file: {0}")]
     Invalid(String),
-    /// A kind of JPEG that is not handled; the caller can fall back on another way.
+    /// A kind of JPEG that cannot be read or written that way; after [`patch`], [`encode`] still can.
     #[error("unsupported JPEG file: {0}")]
     Unsupported(String),
     /// The allocator refused.
@@ -67,19 +68,15 @@ impl Header {
 
     /// The pixels that can differ after [`patch`] changed those of `area`: whole blocks of the
     /// coarsest component, and around them one pixel where a decoder interpolates chroma.
-    pub fn grow(&self, area: Area) -> Area {
+    pub fn grow(&self, area: Rect) -> Rect {
         let start = |at: u32, block: u32, spill: u32| (at / block * block).saturating_sub(spill);
-        let end = |at: u32, block: u32, spill: u32, limit: u32| {
-            (at.next_multiple_of(block).saturating_add(spill)).min(limit)
-        };
-        let x = start(area.x, self.mcu.0, self.spill.0);
-        let y = start(area.y, self.mcu.1, self.spill.1);
-        Area {
-            x,
-            y,
-            width: end(area.x + area.width, self.mcu.0, self.spill.0, self.width) - x,
-            height: end(area.y + area.height, self.mcu.1, self.spill.1, self.height) - y,
-        }
+        let end = |at: u32, block: u32, spill: u32, size: u32| (at.next_multiple_of(block) + spill).min(size);
+        Rect::from_edges(
+            start(area.x, self.mcu.0, self.spill.0),
+            start(area.y, self.mcu.1, self.spill.1),
+            end(area.right(), self.mcu.0, self.spill.0, self.width),
+            end(area.bottom(), self.mcu.1, self.spill.1, self.height),
+        )
     }
 }
 
@@ -111,8 +108,7 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, JpegError> {
     let image = match components {
         1 => GrayImage::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8),
         3 => RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8),
-        _ => RgbImage::from_raw(width, height, rgb_of_inverted_cmyk(&pixels))
-            .map(DynamicImage::ImageRgb8),
+        _ => RgbImage::from_raw(width, height, rgb_of_inverted_cmyk(&pixels)).map(DynamicImage::ImageRgb8),
     };
     let image = image.expect("the buffer has the picture's size. This is a bug.");
     Ok(Decoded { image, icc, exif })

@@ -5,10 +5,15 @@
 //! touches are computed anew with the file's own tables, and all are written again; entropy coding
 //! loses nothing, so the others stay as they were bit for bit.
 
+#[cfg(test)]
+pub(super) mod tests;
+
 use std::ops::Range;
 
 use image::DynamicImage;
 use image::metadata::Orientation;
+
+use crate::geometry::Rect;
 
 use super::session::{Coefficients, Frame, Plane, Reader};
 use super::{Header, JpegError, samples};
@@ -16,19 +21,6 @@ use super::{Header, JpegError, samples};
 /// Components' kinds that can be patched, as in `struct lacuna_jpeg_frame`.
 const CMYK: u32 = 3;
 const OTHER: u32 = 4;
-
-/// A rectangle of pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Area {
-    /// Left edge.
-    pub x: u32,
-    /// Top edge.
-    pub y: u32,
-    /// Pixels across.
-    pub width: u32,
-    /// Pixels down.
-    pub height: u32,
-}
 
 /// Writes `original` again with `edited`'s pixels where `changed` says that an area has a changed
 /// one.
@@ -44,7 +36,7 @@ pub struct Area {
 pub fn patch(
     original: &[u8],
     edited: &DynamicImage,
-    changed: &dyn Fn(Area) -> bool,
+    changed: &dyn Fn(Rect) -> bool,
 ) -> Result<Vec<u8>, JpegError> {
     let mut reader = Reader::open(original, true)?;
     let frame = reader.frame();
@@ -68,18 +60,10 @@ pub fn patch(
     let picture = Pixels { samples: &pixels, channels: channels as usize, frame };
     for row in 0..frame.height.div_ceil(8 * frame.max_v) {
         for columns in picture.touched_runs(row, changed) {
-            picture.replace(&mut coefficients, row, columns, changed).map_err(cannot_write)?;
+            picture.replace(&mut coefficients, row, columns, changed)?;
         }
     }
-    coefficients.write(&exif, &icc).map_err(cannot_write)
-}
-
-/// The file was sound, so what fails after it was read is a limit of the encoder.
-fn cannot_write(error: JpegError) -> JpegError {
-    match error {
-        JpegError::Invalid(reason) => JpegError::Unsupported(reason),
-        other => other,
-    }
+    coefficients.write(&exif, &icc)
 }
 
 /// The edited picture, seen as MCUs: squares or oblongs of whole blocks of every component.
@@ -91,17 +75,13 @@ struct Pixels<'a> {
 
 impl Pixels<'_> {
     /// The part of `across` x `down` that is inside the picture; edge blocks reach beyond it.
-    fn area(&self, across: Range<u32>, down: Range<u32>) -> Area {
-        Area {
-            x: across.start,
-            y: down.start,
-            width: across.end.min(self.frame.width) - across.start,
-            height: down.end.min(self.frame.height) - down.start,
-        }
+    fn area(&self, across: Range<u32>, down: Range<u32>) -> Rect {
+        let (right, bottom) = (across.end.min(self.frame.width), down.end.min(self.frame.height));
+        Rect::from_edges(across.start, down.start, right, bottom)
     }
 
     /// The runs of columns of MCUs with a changed pixel in a row of MCUs.
-    fn touched_runs(&self, row: u32, changed: &dyn Fn(Area) -> bool) -> Vec<Range<u32>> {
+    fn touched_runs(&self, row: u32, changed: &dyn Fn(Rect) -> bool) -> Vec<Range<u32>> {
         let (wide, high) = (8 * self.frame.max_h, 8 * self.frame.max_v);
         let down = row * high..(row + 1) * high;
         let columns = self.frame.width.div_ceil(wide);
@@ -128,15 +108,14 @@ impl Pixels<'_> {
         coefficients: &mut Coefficients<'_>,
         row: u32,
         columns: Range<u32>,
-        changed: &dyn Fn(Area) -> bool,
+        changed: &dyn Fn(Rect) -> bool,
     ) -> Result<(), JpegError> {
         let Frame { width, components, max_h, max_v, .. } = self.frame;
         let (wide, high) = (8 * max_h, 8 * max_v);
         let run = self.area(columns.start * wide..columns.end * wide, row * high..(row + 1) * high);
         let stride = width as usize * self.channels;
         let first = run.y as usize * stride + run.x as usize * self.channels;
-        let encoded =
-            coefficients.encode_alike(&self.samples[first..], (run.width, run.height), stride)?;
+        let encoded = coefficients.encode_alike(&self.samples[first..], (run.width, run.height), stride)?;
         let mut fresh = Reader::open(&encoded, false)?.read_coefficients()?;
         for component in 0..components {
             let plane = coefficients.plane(component);
@@ -158,10 +137,8 @@ impl Pixels<'_> {
     }
 
     /// The pixels that a block of a component covers.
-    fn covered(&self, plane: &Plane, column: u32, row: u32) -> Area {
-        let span = |at: u32, max: u32, own: u32| {
-            at * 8 * max / own..((at + 1) * 8 * max).div_ceil(own)
-        };
+    fn covered(&self, plane: &Plane, column: u32, row: u32) -> Rect {
+        let span = |at: u32, max: u32, own: u32| at * 8 * max / own..((at + 1) * 8 * max).div_ceil(own);
         self.area(span(column, self.frame.max_h, plane.h), span(row, self.frame.max_v, plane.v))
     }
 }

@@ -34,6 +34,9 @@ pub(super) struct Plane {
     pub blocks_high: u32,
 }
 
+/// What the C functions return when the allocator refused. Mirrors `NO_MEMORY`.
+const NO_MEMORY: c_int = -2;
+
 #[repr(C)]
 struct Opaque {
     _private: [u8; 0],
@@ -51,20 +54,11 @@ unsafe extern "C" {
         frame: *mut Frame,
     ) -> c_int;
     fn lacuna_jpeg_exif(session: *const Opaque, length: *mut usize) -> *const u8;
-    fn lacuna_jpeg_icc(
-        session: *mut Opaque,
-        profile: *mut *const u8,
-        length: *mut usize,
-    ) -> c_int;
+    fn lacuna_jpeg_icc(session: *mut Opaque, profile: *mut *const u8, length: *mut usize) -> c_int;
     fn lacuna_jpeg_read_pixels(session: *mut Opaque, pixels: *mut u8, stride: usize) -> c_int;
     fn lacuna_jpeg_read_coefficients(session: *mut Opaque) -> c_int;
     fn lacuna_jpeg_plane(session: *const Opaque, component: u32, plane: *mut Plane);
-    fn lacuna_jpeg_block_row(
-        session: *mut Opaque,
-        component: u32,
-        row: u32,
-        blocks: *mut *mut i16,
-    ) -> c_int;
+    fn lacuna_jpeg_block_row(session: *mut Opaque, component: u32, row: u32, blocks: *mut *mut i16) -> c_int;
     fn lacuna_jpeg_encode(
         session: *mut Opaque,
         pixels: *const u8,
@@ -106,13 +100,16 @@ impl Handle {
         NonNull::new(unsafe { lacuna_jpeg_new() }).map(Self).ok_or(JpegError::Memory)
     }
 
-    fn check(&self, status: c_int) -> Result<(), JpegError> {
-        if status == 0 {
-            return Ok(());
+    /// Turns a status other than 0 into an error: `kind` unless memory ran out.
+    fn check(&self, status: c_int, kind: fn(String) -> JpegError) -> Result<(), JpegError> {
+        match status {
+            0 => return Ok(()),
+            NO_MEMORY => return Err(JpegError::Memory),
+            _ => {}
         }
         // SAFETY: the message is an array inside the session, always ended by a zero.
         let message = unsafe { CStr::from_ptr(lacuna_jpeg_message(self.0.as_ptr())) };
-        Err(JpegError::Invalid(message.to_string_lossy().into_owned()))
+        Err(kind(message.to_string_lossy().into_owned()))
     }
 }
 
@@ -143,10 +140,10 @@ impl<'a> Reader<'a> {
                 data.as_ptr(),
                 data.len(),
                 c_int::from(metadata),
-                &mut frame,
+                &raw mut frame,
             )
         };
-        handle.check(status)?;
+        handle.check(status, JpegError::Invalid)?;
         Ok(Self { handle, frame, data: PhantomData })
     }
 
@@ -159,7 +156,7 @@ impl<'a> Reader<'a> {
         let mut length = 0;
         // SAFETY: the block lives as long as the session, which lives as long as `self`.
         unsafe {
-            let block = lacuna_jpeg_exif(self.handle.0.as_ptr(), &mut length);
+            let block = lacuna_jpeg_exif(self.handle.0.as_ptr(), &raw mut length);
             (!block.is_null()).then(|| slice::from_raw_parts(block, length))
         }
     }
@@ -169,8 +166,8 @@ impl<'a> Reader<'a> {
         let (mut profile, mut length) = (ptr::null(), 0);
         // SAFETY: the profile lives until the session's next call; it is copied here.
         unsafe {
-            let status = lacuna_jpeg_icc(self.handle.0.as_ptr(), &mut profile, &mut length);
-            self.handle.check(status)?;
+            let status = lacuna_jpeg_icc(self.handle.0.as_ptr(), &raw mut profile, &raw mut length);
+            self.handle.check(status, JpegError::Invalid)?;
             Ok((!profile.is_null()).then(|| slice::from_raw_parts(profile, length).to_vec()))
         }
     }
@@ -186,10 +183,8 @@ impl<'a> Reader<'a> {
         let stride = width as usize * channels;
         let mut pixels = vec![0; stride * height as usize];
         // SAFETY: the C side writes `height` rows of at most `stride` bytes.
-        let status = unsafe {
-            lacuna_jpeg_read_pixels(self.pointer(), pixels.as_mut_ptr(), stride)
-        };
-        self.handle.check(status)?;
+        let status = unsafe { lacuna_jpeg_read_pixels(self.pointer(), pixels.as_mut_ptr(), stride) };
+        self.handle.check(status, JpegError::Invalid)?;
         Ok(pixels)
     }
 
@@ -197,7 +192,7 @@ impl<'a> Reader<'a> {
     pub fn read_coefficients(mut self) -> Result<Coefficients<'a>, JpegError> {
         // SAFETY: the session is open.
         let status = unsafe { lacuna_jpeg_read_coefficients(self.pointer()) };
-        self.handle.check(status)?;
+        self.handle.check(status, JpegError::Invalid)?;
         Ok(Coefficients { reader: self })
     }
 
@@ -217,7 +212,7 @@ impl Coefficients<'_> {
         assert!(component < self.reader.frame.components, "no such component. This is a bug.");
         let mut plane = Plane::default();
         // SAFETY: the component exists.
-        unsafe { lacuna_jpeg_plane(self.reader.handle.0.as_ptr(), component, &mut plane) };
+        unsafe { lacuna_jpeg_plane(self.reader.handle.0.as_ptr(), component, &raw mut plane) };
         plane
     }
 
@@ -229,9 +224,8 @@ impl Coefficients<'_> {
         // SAFETY: component and row exist, and a row holds `blocks_wide` blocks. libjpeg may move
         // the row at its next call, which the borrow of `self` rules out.
         unsafe {
-            let status =
-                lacuna_jpeg_block_row(self.reader.pointer(), component, row, &mut blocks);
-            self.reader.handle.check(status)?;
+            let status = lacuna_jpeg_block_row(self.reader.pointer(), component, row, &raw mut blocks);
+            self.reader.handle.check(status, JpegError::Invalid)?;
             Ok(slice::from_raw_parts_mut(blocks, plane.blocks_wide as usize * 64))
         }
     }
@@ -256,10 +250,10 @@ impl Coefficients<'_> {
                 width,
                 height,
                 stride,
-                &mut data,
-                &mut length,
+                &raw mut data,
+                &raw mut length,
             );
-            self.reader.handle.check(status)?;
+            self.reader.handle.check(status, JpegError::Unsupported)?;
             Ok(slice::from_raw_parts(data, length).to_vec())
         }
     }
@@ -276,10 +270,10 @@ impl Coefficients<'_> {
                 exif.len(),
                 icc.as_ptr(),
                 icc.len(),
-                &mut data,
-                &mut length,
+                &raw mut data,
+                &raw mut length,
             );
-            self.reader.handle.check(status)?;
+            self.reader.handle.check(status, JpegError::Unsupported)?;
             Ok(slice::from_raw_parts(data, length).to_vec())
         }
     }
@@ -308,10 +302,10 @@ pub(super) fn encode(
             c_int::from(quality),
             icc.as_ptr(),
             icc.len(),
-            &mut data,
-            &mut length,
+            &raw mut data,
+            &raw mut length,
         );
-        handle.check(status)?;
+        handle.check(status, JpegError::Unsupported)?;
         Ok(slice::from_raw_parts(data, length).to_vec())
     }
 }
