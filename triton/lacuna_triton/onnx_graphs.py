@@ -11,6 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 _ANY_SIDE = "model.onnx"
+_SIDES = "sides"
 _ONE_SIDE = re.compile(r"model_(\d+)\.onnx")
 
 
@@ -22,7 +23,9 @@ class OnnxGraphs:
     """The graphs of a folder, each ready to run.
 
     A folder holds ``model.onnx``, which serves every side that has no graph of its own,
-    or one graph a window side, ``model_256.onnx`` to ``model_1024.onnx``, or both.
+    or one graph a window side, ``model_256.onnx`` to ``model_1024.onnx``, or both. Where
+    ``model.onnx`` names its sides in its metadata (``sides``, comma-separated), it serves
+    no others: LaMa's holds the matrices of just these.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,10 +35,13 @@ class OnnxGraphs:
         a file that it cannot read.
         """
         self._any_side: onnxruntime.InferenceSession | None = None
+        self._named_sides: set[int] = set()
         self._by_side: dict[int, onnxruntime.InferenceSession] = {}
         for file in sorted(folder.glob("*.onnx")):
             if file.name == _ANY_SIDE:
                 self._any_side = _session(file)
+                named = self._any_side.get_modelmeta().custom_metadata_map.get(_SIDES, "")
+                self._named_sides = {int(side) for side in named.split(",") if side}
             elif name := _ONE_SIDE.fullmatch(file.name):
                 self._by_side[int(name[1])] = _session(file)
         if self._any_side is None and not self._by_side:
@@ -49,9 +55,12 @@ class OnnxGraphs:
         ``inputs`` are named, typed and shaped as the graph has them, its batch dimension
         included. Raises ``UnknownSide`` where no graph takes this side.
         """
-        session = self._by_side.get(side, self._any_side)
+        session = self._by_side.get(side)
+        if session is None and (not self._named_sides or side in self._named_sides):
+            session = self._any_side
         if session is None:
-            sides = ", ".join(str(known) for known in sorted(self._by_side))
+            known = sorted(self._named_sides.union(self._by_side))
+            sides = ", ".join(str(each) for each in known)
             raise UnknownSide(f"the image has side {side}, but the model serves only {sides}")
         answers: list[NDArray[Any]] = session.run(outputs, dict(inputs))
         return [np.ascontiguousarray(answer) for answer in answers]
