@@ -1,15 +1,16 @@
 """The local stack: a real Triton on this machine, and the gateway in front of it.
 
-    python3 scripts/stack.py setup           install what the local Triton needs
-    python3 scripts/stack.py deps            install the system packages of the Rust build
-    python3 scripts/stack.py triton          one Triton in the foreground
-    python3 scripts/stack.py run             Triton and the gateway together
-    python3 scripts/stack.py with-triton -- CMD   CMD beside one or more Tritons
+python3 scripts/stack.py setup           install what the local Triton needs
+python3 scripts/stack.py deps            install the system packages of the Rust build
+python3 scripts/stack.py dev             setup, and the tools that check the Python code
+python3 scripts/stack.py triton          one Triton in the foreground
+python3 scripts/stack.py run             Triton and the gateway together
+python3 scripts/stack.py with-triton -- CMD   CMD beside one or more Tritons
 """
 
 import sys
 
-if sys.version_info < (3, 11):
+if sys.version_info < (3, 11):  # noqa: UP036 (for those who try)
     sys.exit("stack.py needs Python 3.11 or later; run it as python3.11 scripts/stack.py")
 
 from local_stack.cli import main

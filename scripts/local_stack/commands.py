@@ -12,7 +12,7 @@ from types import FrameType
 
 from local_stack import isnet, packages, places, ports
 from local_stack.gateway import TOKEN, Gateway
-from local_stack.install import setup
+from local_stack.install import install_dev_tools, setup
 from local_stack.machine import StackError
 from local_stack.triton import HOST, START_SECONDS, Triton, end_process
 
@@ -34,6 +34,12 @@ def deps() -> int:
 def install() -> int:
     """What the local Triton needs."""
     setup()
+    return 0
+
+
+def dev() -> int:
+    """What checks the Python code, beside what the local Triton needs."""
+    install_dev_tools(setup())
     return 0
 
 

@@ -55,6 +55,17 @@ def setup() -> Installed:
     return installed
 
 
+def install_dev_tools(installed: Installed) -> None:
+    """Adds the tools that check the Python code; quick when they are there."""
+    wanted = hashlib.sha256(places.DEV_REQUIREMENTS.read_bytes()).hexdigest()
+    stamp = installed.site_packages / "lacuna-dev-tools"
+    with _lock():
+        if stamp.is_file() and stamp.read_text() == wanted:
+            return
+        _pip_install(places.DEV_REQUIREMENTS)
+        stamp.write_text(wanted)
+
+
 def _install() -> Installed:
     python = find_python()
     if packages.ensure(packages.python_needs(python)):
@@ -65,11 +76,7 @@ def _install() -> Installed:
     places.STAMP.unlink(missing_ok=True)
     shutil.rmtree(places.VENV, ignore_errors=True)
     _step([str(python.executable), "-m", "venv", str(places.VENV)])
-    pip = [str(places.VENV / "bin/python"), "-m", "pip", "--disable-pip-version-check", "install"]
-    pip += ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
-    for requirements in places.REQUIREMENTS:
-        pip += ["--requirement", str(requirements)]
-    _step(pip)
+    _pip_install(*places.REQUIREMENTS)
     site_packages = places.VENV / f"lib/python{python.version}/site-packages"
     installed = Installed(site_packages, python.library)
     stub = f"pytriton/tritonserver/python_backend_stubs/{python.version}/triton_python_backend_stub"
@@ -104,6 +111,14 @@ def _key() -> str:
     for file in (*places.REQUIREMENTS, Path(__file__)):
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def _pip_install(*requirements: Path) -> None:
+    pip = [str(places.VENV / "bin/python"), "-m", "pip", "--disable-pip-version-check", "install"]
+    pip += ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+    for file in requirements:
+        pip += ["--requirement", str(file)]
+    _step(pip)
 
 
 def _step(command: list[str]) -> None:

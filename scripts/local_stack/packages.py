@@ -41,7 +41,9 @@ def python_needs(python: Python) -> tuple[Need, ...]:
     """What an interpreter lacks before Triton can use it; Debian packages its parts apart."""
     version = python.version
     return (
-        Need(f"python{version}-venv", "making the virtual environment", lambda: python.can_make_venv),
+        Need(
+            f"python{version}-venv", "making the virtual environment", lambda: python.can_make_venv
+        ),
         Need(f"libpython{version}", "running Triton's models", lambda: python.library is not None),
     )
 

@@ -6,6 +6,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY = ROOT / "model_repository"
 SHARED_PYTHON = ROOT / "triton"
 REQUIREMENTS = (ROOT / "requirements/tritonserver.txt", ROOT / "requirements/triton.txt")
+DEV_REQUIREMENTS = ROOT / "requirements/dev.txt"
 
 TRITON_HOME = ROOT / ".triton"
 VENV = TRITON_HOME / "venv"

@@ -29,7 +29,10 @@ def near_ports() -> Ports:
     wanted = wanted_ports()
     spare = iter(free_ports(3))
     return Ports(
-        *(port if is_free(port) else next(spare) for port in (wanted.grpc, wanted.http, wanted.metrics))
+        *(
+            port if is_free(port) else next(spare)
+            for port in (wanted.grpc, wanted.http, wanted.metrics)
+        )
     )
 
 

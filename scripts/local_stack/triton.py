@@ -1,5 +1,6 @@
 """One Triton process on loopback: start, readiness, end."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -123,10 +124,8 @@ class Triton:
         """Ends the server, its Python processes and their shared memory; never fails."""
         end_process(self._process, EXIT_SECONDS + 5)
         # What is left of its process group: Python processes that outlived a killed server.
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         for region in _SHARED_MEMORY.glob(f"{self._prefix}*"):
             region.unlink(missing_ok=True)
 

@@ -71,6 +71,9 @@ def _session(file: Path) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = len(os.sched_getaffinity(0))
     # Threads that spin while they wait would take the cores from the other models.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # With an arena, IS-Net keeps 2.2 GB for ever; without, 0.6 GB, in about the same time.
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
     return onnxruntime.InferenceSession(
         str(file), sess_options=options, providers=["CPUExecutionProvider"]
     )

@@ -4,31 +4,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from patchmatch import patch_match
-
+from lacuna_triton.fill import check_native_library, fill
 from lacuna_triton.items import BadItem, Item, ItemModel
 
 SIDES = range(256, 1025)
-PATCH_RADIUS = 3
-SEED = 1
 
 
 class PatchMatchModel(ItemModel):
-    """``image`` [S, S, 3] and ``mask`` [S, S, 1] to ``output`` [S, S, 3], S in 256..1024."""
+    """``image`` [S, S, 3] and ``mask`` [S, S, 1] to ``output`` [S, S, 3], S in 256..1024.
+
+    A mask value of 128 or more marks a hole.
+    """
 
     def load(self, folder: Path, config: Mapping[str, Any]) -> None:
-        if not patch_match.patchmatch_available:
-            raise RuntimeError("the native library of pypatchmatch could not be loaded")
-        patch_match.set_random_seed(SEED)
+        check_native_library()
 
     def answer(self, item: Item) -> Item:
         image, mask = item["image"], item["mask"]
-        if image.shape[0] != image.shape[1] or image.shape[0] not in SIDES:
-            raise BadItem(f"image must be a square of side 256..1024, got {list(image.shape)}")
+        height, width = image.shape[:2]
+        if height != width or height not in SIDES:
+            raise BadItem(
+                f"image must be a square with a side of {SIDES[0]} to {SIDES[-1]} pixels, "
+                f"got {height}x{width}"
+            )
         if mask.shape[:2] != image.shape[:2]:
-            raise BadItem(f"mask {list(mask.shape)} does not fit image {list(image.shape)}")
-        hole = mask[:, :, 0] >= 128
-        if hole.all():
-            return {"output": np.full_like(image, 128)}
-        return {"output": patch_match.inpaint(image, hole, patch_size=PATCH_RADIUS)}
+            raise BadItem(f"mask is {mask.shape[0]}x{mask.shape[1]}, image {height}x{width}")
+        return {"output": fill(image, mask[:, :, 0] >= 128)}
