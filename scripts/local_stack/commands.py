@@ -1,20 +1,22 @@
 """What the command line does. Every command gives its exit status."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 from local_stack import isnet, packages, places, ports
-from local_stack.gateway import TOKEN, Gateway
+from local_stack.gateway import TOKEN, Gateway, check_startable
 from local_stack.install import install_dev_tools, setup
 from local_stack.machine import StackError
-from local_stack.triton import HOST, START_SECONDS, Triton, end_process
+from local_stack.ports import HOST, Ports
+from local_stack.triton import START_SECONDS, Triton, end_process
 
 
 class Interrupted(BaseException):
@@ -47,7 +49,7 @@ def triton() -> int:
     """One Triton in the foreground, until a signal."""
     installed = setup()
     wanted = ports.exact_ports()
-    with _until_signal(), ExitStack() as stack:
+    with _signals_end_it(), ExitStack() as stack:
         server = Triton(installed, wanted, log=None)
         stack.callback(server.stop)
         server.wait_ready()
@@ -55,14 +57,15 @@ def triton() -> int:
         while server.exit_status() is None:
             time.sleep(0.2)
         raise StackError(f"Triton ended with status {server.exit_status()}; its output is above")
+    return 0
 
 
 def run() -> int:
     """Triton and the gateway, until a signal or until one of them ends."""
-    packages.ensure(packages.RUST_BUILD)
+    check_startable()
     installed = setup()
-    with _until_signal(), ExitStack() as stack:
-        server = Triton(installed, ports.near_ports(), log=_log("run"))
+    with _signals_end_it(), ExitStack() as stack:
+        server = Triton(installed, ports.near_ports(), log=_log("triton"))
         stack.callback(server.stop)
         gateway = Gateway(server)
         stack.callback(gateway.stop)
@@ -75,12 +78,14 @@ def run() -> int:
 
 def with_triton(count: int, command: list[str]) -> int:
     """A command beside ``count`` Tritons; gives the command's exit status."""
+    if shutil.which(command[0]) is None:
+        raise StackError(f"{command[0]} is no program that can be run")
     installed = setup()
-    with _until_signal(), ExitStack() as stack:
+    with _signals_interrupt(), ExitStack() as stack:
         servers = []
         for number in range(count):
             chosen = ports.free_ports(3)
-            server = Triton(installed, ports.Ports(*chosen), log=_log(f"test-{number}"))
+            server = Triton(installed, Ports(*chosen), log=_log(f"triton-{number}"))
             stack.callback(server.stop)
             servers.append(server)
         for server in servers:
@@ -92,12 +97,12 @@ def with_triton(count: int, command: list[str]) -> int:
             ],
         }
         environment = os.environ | {name: ",".join(urls) for name, urls in addresses.items()}
-        try:
-            process = subprocess.Popen(command, env=environment)
-        except OSError as error:
-            raise StackError(f"cannot start {command[0]}: {error.strerror}") from None
+        process = subprocess.Popen(command, env=environment)
         stack.callback(end_process, process, 10)
         status = process.wait()
+        for server in servers:
+            if server.exit_status() is not None:
+                _say(f"warning: a Triton ended before the command. {server.last_words()}")
     return status if status >= 0 else 128 - status
 
 
@@ -130,16 +135,20 @@ def _greeting(gateway: Gateway) -> str:
         lines.append(f"token: {TOKEN}")
     lines += [
         "try:",
-        f'  curl -H "Authorization: Bearer {token}" -F file=@photo.jpg '
-        f"-F x=100 -F y=100 -F w=200 -F h=200 {gateway.address}/inpaint -o out.png",
+        f'  curl -H "Authorization: Bearer {token}" -F file=@tests/photos/rocket.jpg '
+        f"-F x=295 -F y=90 -F w=66 -F h=330 {gateway.address}/inpaint -o out.png",
         "Ctrl-C ends both programs.",
     ]
     return "\n".join(lines)
 
 
 def _log(name: str) -> Path:
+    """A log file for a server of this process; those of processes that ended are removed."""
     places.LOGS.mkdir(exist_ok=True)
-    return places.LOGS / f"triton-{name}.log"
+    for old in places.LOGS.glob("*.log"):
+        if not Path("/proc", old.name.partition("-")[0]).exists():
+            old.unlink(missing_ok=True)
+    return places.LOGS / f"{os.getpid()}-{name}.log"
 
 
 def _say(text: str) -> None:
@@ -147,7 +156,14 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _until_signal() -> Iterator[None]:
+def _signals_end_it() -> Iterator[None]:
+    """For what runs until it is told to end: a signal is its normal end."""
+    with suppress(Interrupted), _signals_interrupt():
+        yield
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
     """Turns the first signal to end into ``Interrupted``; later ones do not disturb the end."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from local_stack import places
 from local_stack.machine import StackError
-from local_stack.ports import free_ports, is_free
-from local_stack.triton import HOST, Triton, answers_ok, end_process, end_with_parent
+from local_stack.ports import HOST, free_ports, is_free
+from local_stack.triton import Triton, answers_ok, end_process, end_with_parent
 
 TOKEN = "local-dev-token"
 LISTEN = "127.0.0.1:8080"
@@ -20,15 +20,12 @@ class Gateway:
     """A running gateway in front of one Triton; every LACUNA_ variable reaches it."""
 
     def __init__(self, triton: Triton) -> None:
-        """Starts it; raises ``StackError`` where its program has not been built."""
-        program = _program()
-        if not program.is_file():
-            raise StackError(f"{program} is missing; build it with: cargo build --release")
+        """Starts it; ``check_startable`` says beforehand whether that can work."""
         settings = _settings(triton)
         self.address = _address(settings["LACUNA_LISTEN"])
         self.uses_default_token = settings.get("LACUNA_TOKENS") == f"local:{TOKEN}"
         self._process = subprocess.Popen(
-            [str(program)],
+            [str(_program())],
             env=os.environ | settings,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
@@ -46,6 +43,22 @@ class Gateway:
     def stop(self) -> int:
         """Ends it when what it has begun is finished; gives its status."""
         return end_process(self._process, DRAIN_SECONDS)
+
+
+def check_startable() -> None:
+    """Raises ``StackError`` where the program has not been built, or its address is taken."""
+    if not _program().is_file():
+        raise StackError(f"{_program()} is missing; build it with: cargo build --release")
+    listen = os.environ.get("LACUNA_LISTEN") or LISTEN
+    host, _, port = listen.rpartition(":")
+    # Another server there would answer in the gateway's place while that fails to start. What
+    # is no address is left to the gateway, whose message says how one is written.
+    try:
+        free = is_free(int(port), host.strip("[]"))
+    except (ValueError, OverflowError):
+        return
+    if not free:
+        raise StackError(f"cannot listen on {listen}; set LACUNA_LISTEN to a free address")
 
 
 def _program() -> Path:

@@ -8,12 +8,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from local_stack import isnet, packages, places
 from local_stack.machine import StackError, check_platform, find_python
+
+_RECIPE = 1
+"""To be raised when the steps of an installation change."""
 
 
 @dataclass(frozen=True)
@@ -62,34 +65,60 @@ def install_dev_tools(installed: Installed) -> None:
     with _lock():
         if stamp.is_file() and stamp.read_text() == wanted:
             return
-        _pip_install(places.DEV_REQUIREMENTS)
+        _pip_install(places.VENV, places.DEV_REQUIREMENTS)
         stamp.write_text(wanted)
 
 
 def _install() -> Installed:
+    packages.ensure(packages.python_needs(find_python().version))
     python = find_python()
-    if packages.ensure(packages.python_needs(python)):
-        python = find_python()
-    if python.library is None:
-        raise StackError(f"{python.executable} has no libpython{python.version}.so.1.0")
-    print(f"installing Triton into {places.VENV} (about 400 MB, once)", flush=True)
-    places.STAMP.unlink(missing_ok=True)
-    shutil.rmtree(places.VENV, ignore_errors=True)
-    _step([str(python.executable), "-m", "venv", str(places.VENV)])
-    _pip_install(*places.REQUIREMENTS)
-    site_packages = places.VENV / f"lib/python{python.version}/site-packages"
+    assert python.library, "ensure() raises where there is none. This is a bug."
+    # A folder of its own: a server that runs from an earlier environment goes on.
+    folder = places.TRITON_HOME / f"venv-{_key()[:12]}"
+    print(f"installing Triton into {folder} (about 400 MB, once)", flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    _step([str(python.executable), "-m", "venv", str(folder)])
+    _pip_install(folder, *places.REQUIREMENTS)
+    site_packages = folder / f"lib/python{python.version}/site-packages"
     installed = Installed(site_packages, python.library)
     stub = f"pytriton/tritonserver/python_backend_stubs/{python.version}/triton_python_backend_stub"
     shutil.copy2(site_packages / stub, installed.backends / "python")
     # Triton's Python processes ignore PYTHONPATH; a .pth file is how they find shared code.
     (site_packages / "lacuna_triton.pth").write_text(f"{places.SHARED_PYTHON}\n")
+    _point_venv_to(folder)
+    _write_stamp(installed)
+    _remove_unused(folder)
+    return installed
+
+
+def _point_venv_to(folder: Path) -> None:
+    """Makes ``.triton/venv`` a link to the environment, in one step."""
+    link = places.TRITON_HOME / "venv-next"
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder.name)
+    link.replace(places.VENV)
+
+
+def _remove_unused(kept: Path) -> None:
+    """Removes earlier environments that no server runs from."""
+    running = []
+    for process in Path("/proc").glob("[0-9]*/exe"):
+        # A process that has ended, or is another user's.
+        with suppress(OSError):
+            running.append(process.readlink())
+    for folder in places.TRITON_HOME.glob("venv-*"):
+        used = any(program.is_relative_to(folder) for program in running)
+        if folder != kept and not used:
+            shutil.rmtree(folder)
+
+
+def _write_stamp(installed: Installed) -> None:
     stamp = {
         "key": _key(),
-        "site_packages": str(site_packages),
-        "python_library": str(python.library),
+        "site_packages": str(installed.site_packages),
+        "python_library": str(installed.python_library),
     }
     places.STAMP.write_text(json.dumps(stamp, indent=2) + "\n")
-    return installed
 
 
 def _from_stamp() -> Installed | None:
@@ -107,14 +136,14 @@ def _from_stamp() -> Installed | None:
 
 def _key() -> str:
     """Changes whenever the environment has to be made anew."""
-    digest = hashlib.sha256(str(places.ROOT).encode())
-    for file in (*places.REQUIREMENTS, Path(__file__)):
+    digest = hashlib.sha256(f"{_RECIPE} {places.ROOT}".encode())
+    for file in places.REQUIREMENTS:
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
-def _pip_install(*requirements: Path) -> None:
-    pip = [str(places.VENV / "bin/python"), "-m", "pip", "--disable-pip-version-check", "install"]
+def _pip_install(environment: Path, *requirements: Path) -> None:
+    pip = [str(environment / "bin/python"), "-m", "pip", "--disable-pip-version-check", "install"]
     pip += ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
     for file in requirements:
         pip += ["--requirement", str(file)]

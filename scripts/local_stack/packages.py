@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_stack.machine import Python, StackError
+from local_stack.machine import StackError, find_python
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,15 @@ RUST_BUILD = (
 )
 
 
-def python_needs(python: Python) -> tuple[Need, ...]:
-    """What an interpreter lacks before Triton can use it; Debian packages its parts apart."""
-    version = python.version
+def python_needs(version: str) -> tuple[Need, ...]:
+    """What an interpreter needs besides itself to serve Triton; Debian packages it apart."""
     return (
+        Need(f"python{version}-venv", "making an environment", lambda: find_python().can_make_venv),
         Need(
-            f"python{version}-venv", "making the virtual environment", lambda: python.can_make_venv
+            f"libpython{version}",
+            "running Triton's models",
+            lambda: find_python().library is not None,
         ),
-        Need(f"libpython{version}", "running Triton's models", lambda: python.library is not None),
     )
 
 

@@ -3,11 +3,21 @@
 import os
 import socket
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from local_stack.machine import StackError
-from local_stack.triton import HOST, Ports
 
+HOST = "127.0.0.1"
 VARIABLES = {"TRITON_GRPC_PORT": 8001, "TRITON_HTTP_PORT": 8000, "TRITON_METRICS_PORT": 8002}
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The three ports of one Triton, all on loopback."""
+
+    grpc: int
+    http: int
+    metrics: int
 
 
 def wanted_ports() -> Ports:
@@ -45,12 +55,13 @@ def free_ports(count: int) -> list[int]:
         return [int(each.getsockname()[1]) for each in sockets]
 
 
-def is_free(port: int) -> bool:
-    """Whether this process could listen on the port."""
-    with socket.socket() as probe:
+def is_free(port: int, host: str = HOST) -> bool:
+    """Whether this process could listen there."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError:
             return False
     return True

@@ -8,14 +8,13 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 
 from local_stack import isnet, places
 from local_stack.install import Installed
 from local_stack.machine import StackError
+from local_stack.ports import HOST, Ports
 
-HOST = "127.0.0.1"
 START_SECONDS = 300
 """Enough to load every model on a slow and busy machine."""
 EXIT_SECONDS = 10
@@ -24,15 +23,6 @@ EXIT_SECONDS = 10
 _SHARED_MEMORY = Path("/dev/shm")
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
-
-
-@dataclass(frozen=True)
-class Ports:
-    """The three ports of one Triton, all on loopback."""
-
-    grpc: int
-    http: int
-    metrics: int
 
 
 def models_here() -> list[str]:
