@@ -73,7 +73,8 @@ impl Paste<'_> {
         let row_length = self.width as usize * self.channels;
         for y in core.y..core.bottom() {
             let row = &mut samples[y as usize * row_length..][..row_length];
-            let fill = &self.fill[(y - core.y) as usize * core.width as usize * 3..][..core.width as usize * 3];
+            let fill =
+                &self.fill[(y - core.y) as usize * core.width as usize * 3..][..core.width as usize * 3];
             self.open.runs(y, core.x, core.right(), |from, to| {
                 for x in from..to {
                     let pixel = &mut row[x as usize * self.channels..][..self.channels];

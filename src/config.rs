@@ -15,7 +15,12 @@ pub struct Config {
     pub listen: SocketAddr,
 
     /// Address of /metrics, which is not for callers
-    #[arg(long, env = "LACUNA_ADMIN_LISTEN", value_name = "LACUNA_ADMIN_LISTEN", default_value = "127.0.0.1:9090")]
+    #[arg(
+        long,
+        env = "LACUNA_ADMIN_LISTEN",
+        value_name = "LACUNA_ADMIN_LISTEN",
+        default_value = "127.0.0.1:9090"
+    )]
     pub admin_listen: SocketAddr,
 
     /// Triton's gRPC addresses, http(s)://host:port, separated by commas; a host name with several
@@ -25,7 +30,13 @@ pub struct Config {
     pub triton: Vec<Address>,
 
     /// Callers as name:token, separated by commas; for local use
-    #[arg(long, env = "LACUNA_TOKENS", value_name = "LACUNA_TOKENS", value_delimiter = ',', hide_env_values = true)]
+    #[arg(
+        long,
+        env = "LACUNA_TOKENS",
+        value_name = "LACUNA_TOKENS",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
     pub tokens: Vec<NamedToken>,
 
     /// File of callers, one a line: name, SHA-256 of the token in hex, and optionally requests per
@@ -42,7 +53,12 @@ pub struct Config {
     pub rate_burst: NonZeroU32,
 
     /// Triton's model that fills holes
-    #[arg(long, env = "LACUNA_INPAINT_MODEL", value_name = "LACUNA_INPAINT_MODEL", default_value = "patchmatch")]
+    #[arg(
+        long,
+        env = "LACUNA_INPAINT_MODEL",
+        value_name = "LACUNA_INPAINT_MODEL",
+        default_value = "patchmatch"
+    )]
     #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub inpaint_model: String,
 
@@ -61,7 +77,12 @@ pub struct Config {
     pub max_queue: u16,
 
     /// How long a request may take once it has been read, in seconds
-    #[arg(long, env = "LACUNA_REQUEST_TIMEOUT", value_name = "LACUNA_REQUEST_TIMEOUT", default_value = "120")]
+    #[arg(
+        long,
+        env = "LACUNA_REQUEST_TIMEOUT",
+        value_name = "LACUNA_REQUEST_TIMEOUT",
+        default_value = "120"
+    )]
     #[arg(value_parser = seconds)]
     pub request_timeout: Duration,
 }
@@ -76,7 +97,8 @@ impl Config {
             return Err("no caller could get in: set LACUNA_TOKENS or LACUNA_TOKENS_FILE".to_owned());
         }
         // Not left to clap, whose message would show the value.
-        if let Some(at) = self.tokens.iter().position(|token| token.name.is_empty() || token.token.is_empty()) {
+        if let Some(at) = self.tokens.iter().position(|token| token.name.is_empty() || token.token.is_empty())
+        {
             return Err(format!("entry {} of LACUNA_TOKENS is not of the form name:token", at + 1));
         }
         if self.triton.is_empty() {

@@ -27,10 +27,7 @@ pub struct Full;
 impl Gate {
     /// A gate for `workers` at once, at least one, and `queue` more that wait.
     pub fn new(workers: usize, queue: usize) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(workers + queue)),
-            workers: Arc::new(Semaphore::new(workers)),
-        }
+        Self { places: Arc::new(Semaphore::new(workers + queue)), workers: Arc::new(Semaphore::new(workers)) }
     }
 
     /// Waits for a worker's place. First come, first served; a caller that goes away leaves the queue.

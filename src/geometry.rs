@@ -1,5 +1,7 @@
 //! Rectangles of pixels.
 
+use image::metadata::Orientation;
+
 /// A rectangle of pixels: the columns `x..right()` of the rows `y..bottom()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rect {
@@ -67,5 +69,50 @@ impl Rect {
             (self.right() + margin).min(within.right()),
             (self.bottom() + margin).min(within.bottom()),
         )
+    }
+
+    /// Where this rectangle of a picture of `width` by `height` pixels lies once the picture is turned
+    /// as `orientation` says.
+    pub fn turned(&self, orientation: Orientation, (width, height): (u32, u32)) -> Self {
+        let mirrored_x = || width - self.right();
+        let mirrored_y = || height - self.bottom();
+        let (x, y) = match orientation {
+            Orientation::NoTransforms => (self.x, self.y),
+            Orientation::FlipHorizontal => (mirrored_x(), self.y),
+            Orientation::Rotate180 => (mirrored_x(), mirrored_y()),
+            Orientation::FlipVertical => (self.x, mirrored_y()),
+            Orientation::Rotate90FlipH => (self.y, self.x),
+            Orientation::Rotate90 => (mirrored_y(), self.x),
+            Orientation::Rotate270FlipH => (mirrored_y(), mirrored_x()),
+            Orientation::Rotate270 => (self.y, mirrored_x()),
+        };
+        let swapped = orientation.to_exif() > 4;
+        let (width, height) = if swapped { (self.height, self.width) } else { (self.width, self.height) };
+        Self { x, y, width, height }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{DynamicImage, GenericImageView, GrayImage, Luma};
+
+    use super::*;
+
+    #[test]
+    fn a_rectangle_turns_as_the_pixels_in_it_do() {
+        let rect = Rect { x: 2, y: 1, width: 3, height: 4 };
+        let picture = GrayImage::from_fn(9, 7, |x, y| {
+            let inside = (2..5).contains(&x) && (1..5).contains(&y);
+            Luma([u8::from(inside)])
+        });
+        for orientation in (1..=8).filter_map(Orientation::from_exif) {
+            let mut turned = DynamicImage::from(picture.clone());
+            turned.apply_orientation(orientation);
+            let found = rect.turned(orientation, (9, 7));
+            for (x, y, pixel) in turned.pixels() {
+                let inside = (found.x..found.right()).contains(&x) && (found.y..found.bottom()).contains(&y);
+                assert_eq!(pixel.0[0] == 1, inside, "{orientation:?} at {x}, {y}");
+            }
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     gate::{Full, Gate, Permit},
     geometry::Rect,
     mask::Mask,
-    picture::{self, Header, OutputFormat, Picture},
+    picture::{self, Format, Header, OutputFormat, Picture},
     tile,
     triton::{self, Models},
     window::{self, Window},
@@ -145,6 +145,7 @@ pub async fn run(request: Request, gate: &Gate, models: &Models, deadline: Insta
     let permit = timeout_at(deadline.into(), gate.enter()).await.map_err(|_| Error::Late)??;
     let mut bench = Bench { permit: Arc::new(permit), models, deadline, timings: Timings::default() };
 
+    let original = request.photo.clone();
     let picture = bench.decode(request.photo, header).await?;
     let (picture, mask) = match request.region {
         Region::Mask(file) => bench.mask_from_file(picture, file, mask_header).await?,
@@ -156,10 +157,13 @@ pub async fn run(request: Request, gate: &Gate, models: &Models, deadline: Insta
         Region::Subject => bench.mask_of_subject(picture).await?,
     };
     let (feather, windows) = bench.plan(mask, request.dilation).await?;
-    let hole = feather.hole().count();
+    let hole = feather.hole().clone();
     let picture = bench.fill(picture, feather, windows).await?;
-    let share = hole as f64 / picture.area().area() as f64;
-    let encoded = bench.encode(picture, request.format).await?;
+    let share = hole.count() as f64 / picture.area().area() as f64;
+    let encoded = match (header.format, request.format) {
+        (Format::Jpeg, OutputFormat::Jpeg) => bench.encode_into(original, picture, hole).await?,
+        (_, format) => bench.encode(picture, format).await?,
+    };
 
     let half = (share > 0.5).then(|| format!("hole covers {:.0}% of the image", share * 100.0));
     let warnings = half.into_iter().chain(encoded.warning.map(str::to_owned)).collect();
@@ -211,10 +215,12 @@ impl Bench<'_> {
     }
 
     async fn mask_of_subject(&mut self, photo: Picture) -> Result<(Picture, Mask), Error> {
-        let (photo, input) = self.work("segment", move || {
-            let input = tile::for_segmenter(&photo);
-            (photo, input)
-        }).await?;
+        let (photo, input) = self
+            .work("segment", move || {
+                let input = tile::for_segmenter(&photo);
+                (photo, input)
+            })
+            .await?;
         let called = Instant::now();
         let alpha = self.models.segment(input, self.deadline.into()).await?;
         self.timings.add("segment", called);
@@ -237,7 +243,12 @@ impl Bench<'_> {
 
     /// Fills the hole, wave by wave: windows of one wave at the same time, each wave seeing what those
     /// before it filled.
-    async fn fill(&mut self, mut photo: Picture, feather: Feather, windows: Vec<Window>) -> Result<Picture, Error> {
+    async fn fill(
+        &mut self,
+        mut photo: Picture,
+        feather: Feather,
+        windows: Vec<Window>,
+    ) -> Result<Picture, Error> {
         let feather = Arc::new(feather);
         let mut open = feather.hole().clone();
         for wave in windows.chunk_by(|a, b| a.wave == b.wave) {
@@ -249,7 +260,8 @@ impl Bench<'_> {
             let (cut_photo, mut still_open, wave, tiles) = cut.await?;
 
             let called = Instant::now();
-            let fills = try_join_all(tiles.into_iter().map(|tile| self.models.inpaint(tile, self.deadline.into())));
+            let fills =
+                try_join_all(tiles.into_iter().map(|tile| self.models.inpaint(tile, self.deadline.into())));
             let fills = fills.await?;
             self.timings.add("inpaint", called);
 
@@ -270,6 +282,11 @@ impl Bench<'_> {
 
     async fn encode(&mut self, photo: Picture, format: OutputFormat) -> Result<picture::Encoded, Error> {
         let encoded = self.work("encode", move || picture::encode(&photo, format)).await?;
+        encoded.map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    async fn encode_into(&mut self, original: Bytes, photo: Picture, hole: Mask) -> Result<picture::Encoded, Error> {
+        let encoded = self.work("encode", move || picture::encode_jpeg_into(&original, photo, &hole)).await?;
         encoded.map_err(|error| Error::Internal(error.to_string()))
     }
 

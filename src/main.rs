@@ -9,7 +9,9 @@ use tokio::signal::unix::{SignalKind, signal};
 fn main() -> ExitCode {
     let config = Config::parse();
     telemetry::log();
-    let run = tokio::runtime::Runtime::new().map_err(|error| error.to_string()).and_then(|runtime| runtime.block_on(run(config)));
+    let run = tokio::runtime::Runtime::new()
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| runtime.block_on(run(config)));
     match run {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

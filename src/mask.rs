@@ -121,6 +121,11 @@ impl Mask {
         (top < bottom).then(|| Rect { x: left, y: top, width: right - left, height: bottom - top })
     }
 
+    /// Whether a pixel of the set lies inside `rect`.
+    pub fn intersects(&self, rect: Rect) -> bool {
+        (rect.y..rect.bottom()).any(|y| next_set(self.row(y), rect.x, rect.right()).is_some())
+    }
+
     /// How many pixels of the set lie inside `rect`.
     pub fn count_within(&self, rect: Rect) -> u64 {
         (rect.y..rect.bottom())
@@ -232,9 +237,7 @@ fn next_set(row: &[u64], left: u32, right: u32) -> Option<u32> {
 fn last_set(row: &[u64], left: u32, right: u32) -> Option<u32> {
     (left / WORD..right.div_ceil(WORD)).rev().find_map(|i| {
         let start = left.max(i * WORD);
-        let word = words_of(start, right.min((i + 1) * WORD))
-            .next()
-            .map_or(0, |(i, keep)| row[i] & keep);
+        let word = words_of(start, right.min((i + 1) * WORD)).next().map_or(0, |(i, keep)| row[i] & keep);
         (word != 0).then(|| i * WORD + (WORD - 1 - word.leading_zeros()))
     })
 }

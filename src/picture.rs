@@ -8,10 +8,10 @@ pub mod jpeg;
 mod rgb;
 
 pub use decode::{Format, Header, MAX_BYTES, MAX_SIDE, decode, inspect};
-pub use encode::{Encoded, OutputFormat, encode};
+pub use encode::{Encoded, OutputFormat, encode, encode_jpeg_into};
 pub use error::Error;
 
-use image::DynamicImage;
+use image::{DynamicImage, metadata::Orientation};
 
 use crate::geometry::Rect;
 
@@ -21,6 +21,8 @@ use crate::geometry::Rect;
 pub struct Picture {
     image: DynamicImage,
     colour: Colour,
+    /// How the stored picture was turned to be upright.
+    orientation: Orientation,
 }
 
 /// The colour space of a picture's samples, as its file told it.
@@ -47,6 +49,11 @@ pub enum SamplesMut<'a> {
 }
 
 impl Picture {
+    /// A picture that is as its file has it.
+    fn stored(image: DynamicImage, colour: Colour) -> Self {
+        Self { image, colour, orientation: Orientation::NoTransforms }
+    }
+
     /// Width in pixels.
     pub fn width(&self) -> u32 {
         self.image.width()

@@ -38,7 +38,10 @@ pub fn cut(picture: &Picture, open: &Mask, window: &Window) -> Tile {
     let (width, height) = window.content();
     let (image, hole) = match window.is_scaled() {
         false => (image, hole),
-        true => (shrink_known(&image, &hole, source, (width, height)), shrink_hole(&hole, source, (width, height))),
+        true => (
+            shrink_known(&image, &hole, source, (width, height)),
+            shrink_hole(&hole, source, (width, height)),
+        ),
     };
     Tile {
         image: padded(&image, (width, height), window.side),
@@ -58,13 +61,17 @@ pub fn uncut(fill: &Array3<u8>, window: &Window) -> Vec<u8> {
         let part = fill.slice(s![y..y + core.height as usize, x..x + core.width as usize, ..]);
         return part.iter().copied().collect();
     }
-    let content = fill.slice(s![top as usize..(top + height) as usize, left as usize..(left + width) as usize, ..]);
+    let content =
+        fill.slice(s![top as usize..(top + height) as usize, left as usize..(left + width) as usize, ..]);
     let content: Vec<u8> = content.iter().copied().collect();
     let across = |length: u32| f64::from(length) * f64::from(width) / f64::from(source.width);
     let down = |length: u32| f64::from(length) * f64::from(height) / f64::from(source.height);
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
-        .crop(across(x), down(y), across(core.width), down(core.height));
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom)).crop(
+        across(x),
+        down(y),
+        across(core.width),
+        down(core.height),
+    );
     resize(&content, (width, height), PixelType::U8x3, (core.width, core.height), options)
 }
 
@@ -72,7 +79,8 @@ pub fn uncut(fill: &Array3<u8>, window: &Window) -> Vec<u8> {
 /// What is transparent is shown over mid-grey.
 pub fn for_segmenter(picture: &Picture) -> Array3<u8> {
     let size = (picture.width(), picture.height());
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
+    let options =
+        ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
     let side = SEGMENTER_SIDE as usize;
     let rgb = picture.rgb8_over_grey();
     let small = resize(&rgb, size, PixelType::U8x3, (SEGMENTER_SIDE, SEGMENTER_SIDE), options);
@@ -100,7 +108,8 @@ fn shrink_known(image: &[u8], hole: &[u8], source: Rect, to: (u32, u32)) -> Vec<
         .flat_map(|(rgb, hole)| [rgb[0], rgb[1], rgb[2], HOLE - hole])
         .collect();
     // Hamming is nearly as sharp as bicubic and, having no negative lobes, safe beside zero weights.
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Hamming)).use_alpha(true);
+    let options =
+        ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Hamming)).use_alpha(true);
     let small = resize(&weighted, (source.width, source.height), PixelType::U8x4, to, options);
     small.chunks_exact(4).flat_map(|rgba| [rgba[0], rgba[1], rgba[2]]).collect()
 }
@@ -150,7 +159,8 @@ fn padded(content: &[u8], (width, height): (u32, u32), side: u32) -> Array3<u8> 
             square.extend_from_slice(&row[x * channels..][..channels]);
         }
     }
-    Array3::from_shape_vec((side as usize, side as usize, channels), square).expect("whole rows. This is a bug.")
+    Array3::from_shape_vec((side as usize, side as usize, channels), square)
+        .expect("whole rows. This is a bug.")
 }
 
 /// The pixel that a mirror at both ends of `0..length` shows at `i`.

@@ -67,7 +67,8 @@ impl Models {
             shape: [1, height, width, 3],
         };
         let output = self.pool.infer(call, deadline).await?;
-        Ok(Array3::from_shape_vec((height, width, 3), output).expect("its length was checked. This is a bug."))
+        Ok(Array3::from_shape_vec((height, width, 3), output)
+            .expect("its length was checked. This is a bug."))
     }
 
     /// The subject of a picture `[1024, 1024, 3]` RGB: its alpha, `[1024, 1024]`.

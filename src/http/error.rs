@@ -51,7 +51,8 @@ pub struct Public {
 const TOO_LARGE: &str = "Image exceeds 10 MB or 4096×4096.";
 const FAILED: &str = "Inpaint failed or produced no output.";
 const OVERLOADED: &str = "Too many requests are waiting. Retry-After header tells you when to try again.";
-const UNAVAILABLE: &str = "No inference server can be reached. Retry-After header tells you when to try again.";
+const UNAVAILABLE: &str =
+    "No inference server can be reached. Retry-After header tells you when to try again.";
 const LATE: &str = "The image could not be processed in time.";
 
 impl ApiError {
@@ -105,7 +106,9 @@ fn of_inpaint(error: &inpaint::Error) -> Public {
     let (status, code, message): (u16, &'static str, Cow<'static, str>) = match error {
         E::EmptyMask => (400, "empty_mask", "Mask has no pixels to inpaint.".into()),
         E::BoxOutside => (400, "invalid_bbox", "bbox extends outside the image.".into()),
-        E::NoSubject => (422, "no_subject_detected", "No subject detected. Send mask or bbox instead.".into()),
+        E::NoSubject => {
+            (422, "no_subject_detected", "No subject detected. Send mask or bbox instead.".into())
+        }
         E::Photo(picture::Error::TooLarge) | E::Mask(picture::Error::TooLarge) => {
             (413, "payload_too_large", TOO_LARGE.into())
         }
@@ -115,9 +118,9 @@ fn of_inpaint(error: &inpaint::Error) -> Public {
         E::Photo(error @ (picture::Error::Animated | picture::Error::Invalid(_))) => {
             (400, "invalid_image", error.to_string().into())
         }
-        E::Mask(error @ (picture::Error::UnknownFormat | picture::Error::Animated | picture::Error::Invalid(_))) => {
-            (400, "invalid_mask", format!("mask: {error}").into())
-        }
+        E::Mask(
+            error @ (picture::Error::UnknownFormat | picture::Error::Animated | picture::Error::Invalid(_)),
+        ) => (400, "invalid_mask", format!("mask: {error}").into()),
         E::Overloaded(_) | E::Model(triton::Error::Overloaded(_)) => (503, "overloaded", OVERLOADED.into()),
         E::Model(triton::Error::Unavailable(_)) => (503, "inference_unavailable", UNAVAILABLE.into()),
         E::Late | E::Model(triton::Error::Timeout(_)) => (504, "inference_timeout", LATE.into()),

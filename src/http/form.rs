@@ -98,12 +98,14 @@ struct Fields {
 /// # Errors
 /// Those of [`ApiError`] that concern the body and its form.
 pub async fn read(headers: &HeaderMap, body: &mut Body) -> Result<Request, ApiError> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let boundary = multer::parse_boundary(content_type).map_err(|_| ApiError::NotAForm)?;
     if headers.contains_key(header::CONTENT_ENCODING) {
         return Err(bad("A compressed body is not supported."));
     }
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > MAX_BODY) {
         return Err(ApiError::TooLarge);
     }
@@ -221,7 +223,9 @@ fn of_multer(error: multer::Error) -> ApiError {
             Some(BodyError::Late) => ApiError::BodyTimeout,
             _ => bad("The body broke off."),
         },
-        E::IncompleteStream | E::IncompleteFieldData { .. } | E::IncompleteHeaders => bad("The form is incomplete."),
+        E::IncompleteStream | E::IncompleteFieldData { .. } | E::IncompleteHeaders => {
+            bad("The form is incomplete.")
+        }
         other => bad(format!("The form cannot be read: {other}.")),
     }
 }

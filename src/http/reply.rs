@@ -12,7 +12,10 @@ use warp::{
     reply::Response,
 };
 
-use super::{error::ApiError, limit::{Allowed, Quota}};
+use super::{
+    error::ApiError,
+    limit::{Allowed, Quota},
+};
 use crate::inpaint::Timings;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

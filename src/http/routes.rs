@@ -27,11 +27,7 @@ use super::{
     pages,
     reply::{self, Context, Filled},
 };
-use crate::{
-    gate::Gate,
-    inpaint,
-    triton::Models,
-};
+use crate::{gate::Gate, inpaint, triton::Models};
 
 /// What the routes serve with.
 #[derive(Debug)]
@@ -49,7 +45,9 @@ pub struct Service {
 }
 
 /// The API.
-pub fn routes(service: Arc<Service>) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
+pub fn routes(
+    service: Arc<Service>,
+) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
     let inpaint = {
         let service = Arc::clone(&service);
         warp::path!("inpaint").and(request()).then(move |method, headers, body| {
@@ -66,25 +64,38 @@ pub fn routes(service: Arc<Service>) -> impl Filter<Extract = (Response,), Error
     };
     let fixed = |path: &'static str, answer: fn() -> Response| {
         let parts = path.trim_start_matches('/');
-        let at = if parts.is_empty() { warp::path::end().boxed() } else { warp::path(parts).and(warp::path::end()).boxed() };
-        at.and(request()).then(move |method, headers, body| async move { page(method, headers, body, path, answer) })
+        let at = if parts.is_empty() {
+            warp::path::end().boxed()
+        } else {
+            warp::path(parts).and(warp::path::end()).boxed()
+        };
+        at.and(request())
+            .then(move |method, headers, body| async move { page(method, headers, body, path, answer) })
     };
     let nothing = request().then(|_, headers: HeaderMap, body: Body| async move {
         finish(&Context::new(&headers), "other", Err(ApiError::NotFound), headers, body)
     });
     inpaint
-        .or(ready).unify()
-        .or(fixed("/livez", || reply::json(&json!({"status": "ok"}), StatusCode::OK))).unify()
-        .or(fixed("/", pages::home)).unify()
-        .or(fixed("/docs", pages::docs)).unify()
-        .or(fixed("/openapi.json", pages::openapi)).unify()
-        .or(nothing).unify()
+        .or(ready)
+        .unify()
+        .or(fixed("/livez", || reply::json(&json!({"status": "ok"}), StatusCode::OK)))
+        .unify()
+        .or(fixed("/", pages::home))
+        .unify()
+        .or(fixed("/docs", pages::docs))
+        .unify()
+        .or(fixed("/openapi.json", pages::openapi))
+        .unify()
+        .or(nothing)
+        .unify()
         .recover(|rejection: Rejection| async move { Ok::<_, Infallible>(unroutable(&rejection)) })
         .unify()
 }
 
 /// What is not for callers: the metrics.
-pub fn admin(metrics: PrometheusHandle) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
+pub fn admin(
+    metrics: PrometheusHandle,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
     warp::path!("metrics").and(warp::get()).map(move || {
         let mut response = Response::new(metrics.render().into());
         let media_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -106,7 +117,8 @@ async fn inpaint_route(service: &Service, method: Method, headers: HeaderMap, mu
     let mut context = Context::new(&headers);
     // A panic on the way is this request's failure, and no other's.
     let answer = AssertUnwindSafe(answer(service, &method, &headers, &mut body, &mut context));
-    let answer = answer.catch_unwind().await.unwrap_or_else(|panic| Err(ApiError::Internal(panic_text(&*panic))));
+    let answer =
+        answer.catch_unwind().await.unwrap_or_else(|panic| Err(ApiError::Internal(panic_text(&*panic))));
     finish(&context, "/inpaint", answer, headers, body)
 }
 
@@ -131,7 +143,8 @@ async fn answer(
     let (mode, format) = (request.region.mode(), request.format);
     context.mode = Some(mode);
     let deadline = Instant::now() + service.timeout;
-    let done = inpaint::run(request, &service.gate, &service.models, deadline).await.map_err(ApiError::Inpaint)?;
+    let done =
+        inpaint::run(request, &service.gate, &service.models, deadline).await.map_err(ApiError::Inpaint)?;
     for (step, time) in done.timings.steps() {
         metrics::histogram!("lacuna_step_seconds", "step" => *step).record(time.as_secs_f64());
     }
@@ -147,7 +160,13 @@ async fn answer(
 }
 
 /// A page that anyone may read.
-fn page(method: Method, headers: HeaderMap, body: Body, path: &'static str, answer: impl FnOnce() -> Response) -> Response {
+fn page(
+    method: Method,
+    headers: HeaderMap,
+    body: Body,
+    path: &'static str,
+    answer: impl FnOnce() -> Response,
+) -> Response {
     let answer = match method {
         Method::GET | Method::HEAD => Ok(answer()),
         _ => Err(ApiError::MethodNotAllowed("GET, HEAD")),
@@ -158,13 +177,20 @@ fn page(method: Method, headers: HeaderMap, body: Body, path: &'static str, answ
 fn readiness(service: &Service) -> Response {
     let draining = service.draining.load(Ordering::Relaxed);
     let ready = !draining && service.models.ready();
-    let (status, code) = if ready { ("ready", StatusCode::OK) } else { ("not ready", StatusCode::SERVICE_UNAVAILABLE) };
+    let (status, code) =
+        if ready { ("ready", StatusCode::OK) } else { ("not ready", StatusCode::SERVICE_UNAVAILABLE) };
     let replicas = service.models.status().replicas;
     reply::json(&json!({"status": status, "draining": draining, "replicas": replicas}), code)
 }
 
 /// Turns an outcome into a reply, counts it and logs it: once, here.
-fn finish(context: &Context, route: &'static str, answer: Result<Response, ApiError>, headers: HeaderMap, body: Body) -> Response {
+fn finish(
+    context: &Context,
+    route: &'static str,
+    answer: Result<Response, ApiError>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let refused = answer.is_err();
     let response = answer.unwrap_or_else(|error| {
         if let Some(cause) = error.cause() {
@@ -181,7 +207,14 @@ fn finish(context: &Context, route: &'static str, answer: Result<Response, ApiEr
     metrics::histogram!("lacuna_request_seconds", "route" => route, "mode" => mode).record(seconds);
     if route == "/inpaint" {
         let caller = context.caller.as_deref().unwrap_or("-");
-        tracing::info!(request_id = context.id, caller, status, mode, ms = (seconds * 1000.0).round(), "request");
+        tracing::info!(
+            request_id = context.id,
+            caller,
+            status,
+            mode,
+            ms = (seconds * 1000.0).round(),
+            "request"
+        );
     }
     context.finish(response)
 }

@@ -2,7 +2,10 @@
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use hyper::{body::Incoming, server::conn::{http1, http2}};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
@@ -80,7 +83,11 @@ async fn accept(
     Ok((stream, peer, place))
 }
 
-async fn connection<S>(stream: TcpStream, service: S, watcher: Watcher) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+async fn connection<S>(
+    stream: TcpStream,
+    service: S,
+    watcher: Watcher,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
 where
     S: Service<http::Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,

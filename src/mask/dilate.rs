@@ -120,11 +120,8 @@ fn spread(row: &mut [u64], scratch: &mut [u64], distance: u32) {
         let step = (2 * done + 1).min(distance - done);
         let inner = row.len() - 1;
         for (out, near) in scratch[1..inner].iter_mut().zip(row.windows(3)) {
-            *out = near[1]
-                | near[1] << step
-                | near[0] >> (64 - step)
-                | near[1] >> step
-                | near[2] << (64 - step);
+            *out =
+                near[1] | near[1] << step | near[0] >> (64 - step) | near[1] >> step | near[2] << (64 - step);
         }
         row[1..inner].copy_from_slice(&scratch[1..inner]);
         done += step;

@@ -68,6 +68,7 @@ proptest! {
             }
         }
         prop_assert_eq!(mask.count_within(rect), count);
+        prop_assert_eq!(mask.intersects(rect), count > 0);
         prop_assert_eq!(part.count(), count);
         prop_assert_eq!(rest.count() + count, mask.count());
         match mask.bounds_within(rect) {
@@ -104,13 +105,7 @@ proptest! {
 
 #[test]
 fn components_join_by_edges_and_corners() {
-    let mask = drawn(&[
-        "##....#...",
-        "..#..#.#..",
-        ".....#.#..",
-        "....#...#.",
-        "#.........",
-    ]);
+    let mask = drawn(&["##....#...", "..#..#.#..", ".....#.#..", "....#...#.", "#........."]);
     let mut parts: Vec<_> = mask.components().iter().map(|part| (part.bounds, part.pixels)).collect();
     parts.sort_by_key(|(bounds, _)| (bounds.y, bounds.x));
     assert_eq!(

@@ -50,7 +50,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Header, Error> {
         Format::Jpeg => {
             let header = jpeg::header(bytes).map_err(Error::invalid)?;
             (header.width, header.height)
-        },
+        }
         Format::Png => {
             let mut decoder = png_decoder(bytes);
             let info = decoder.read_header_info().map_err(Error::invalid)?;
@@ -84,7 +84,7 @@ pub fn decode(bytes: &[u8], header: &Header) -> Result<Picture, Error> {
         Format::Jpeg => {
             let decoded = jpeg::decode(bytes).map_err(Error::invalid)?;
             let colour = Colour { icc: decoded.icc, ..Colour::default() };
-            (Picture { image: decoded.image, colour }, decoded.exif)
+            (Picture::stored(decoded.image, colour), decoded.exif)
         }
         Format::Png => decode_png(bytes)?,
         Format::WebP => decode_webp(bytes)?,
@@ -93,6 +93,7 @@ pub fn decode(bytes: &[u8], header: &Header) -> Result<Picture, Error> {
     };
     if let Some(orientation) = exif.as_deref().and_then(Orientation::from_exif_chunk) {
         picture.image.apply_orientation(orientation);
+        picture.orientation = orientation;
     }
     Ok(picture)
 }
@@ -130,24 +131,44 @@ fn decode_png(bytes: &[u8]) -> Result<(Picture, Option<Vec<u8>>), Error> {
     let info = reader.info();
     let (width, height) = info.size();
     let image = match reader.output_color_type() {
-        (png::ColorType::Grayscale, png::BitDepth::Sixteen) => sixteen(width, height, &samples).map(DynamicImage::ImageLuma16),
-        (png::ColorType::GrayscaleAlpha, png::BitDepth::Sixteen) => sixteen(width, height, &samples).map(DynamicImage::ImageLumaA16),
-        (png::ColorType::Rgb, png::BitDepth::Sixteen) => sixteen(width, height, &samples).map(DynamicImage::ImageRgb16),
-        (png::ColorType::Rgba, png::BitDepth::Sixteen) => sixteen(width, height, &samples).map(DynamicImage::ImageRgba16),
-        (png::ColorType::Grayscale, _) => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLuma8),
-        (png::ColorType::GrayscaleAlpha, _) => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLumaA8),
-        (png::ColorType::Rgb, _) => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgb8),
-        (png::ColorType::Rgba, _) => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgba8),
+        (png::ColorType::Grayscale, png::BitDepth::Sixteen) => {
+            sixteen(width, height, &samples).map(DynamicImage::ImageLuma16)
+        }
+        (png::ColorType::GrayscaleAlpha, png::BitDepth::Sixteen) => {
+            sixteen(width, height, &samples).map(DynamicImage::ImageLumaA16)
+        }
+        (png::ColorType::Rgb, png::BitDepth::Sixteen) => {
+            sixteen(width, height, &samples).map(DynamicImage::ImageRgb16)
+        }
+        (png::ColorType::Rgba, png::BitDepth::Sixteen) => {
+            sixteen(width, height, &samples).map(DynamicImage::ImageRgba16)
+        }
+        (png::ColorType::Grayscale, _) => {
+            ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLuma8)
+        }
+        (png::ColorType::GrayscaleAlpha, _) => {
+            ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLumaA8)
+        }
+        (png::ColorType::Rgb, _) => {
+            ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgb8)
+        }
+        (png::ColorType::Rgba, _) => {
+            ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgba8)
+        }
         (png::ColorType::Indexed, _) => None,
     }
     .ok_or_else(|| Error::invalid("an unexpected colour type"))?;
     let colour = Colour { icc: info.icc_profile.as_ref().map(|icc| icc.to_vec()), ..Colour::default() };
     let exif = info.exif_metadata.as_ref().map(|exif| exif.to_vec());
-    Ok((Picture { image, colour }, exif))
+    Ok((Picture::stored(image, colour), exif))
 }
 
 /// A picture of 16-bit samples, from PNG's big-endian bytes.
-fn sixteen<P: image::Pixel<Subpixel = u16>>(width: u32, height: u32, bytes: &[u8]) -> Option<ImageBuffer<P, Vec<u16>>> {
+fn sixteen<P: image::Pixel<Subpixel = u16>>(
+    width: u32,
+    height: u32,
+    bytes: &[u8],
+) -> Option<ImageBuffer<P, Vec<u16>>> {
     let samples = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
     ImageBuffer::from_raw(width, height, samples)
 }
@@ -158,5 +179,5 @@ fn decode_webp(bytes: &[u8]) -> Result<(Picture, Option<Vec<u8>>), Error> {
     let icc = decoder.icc_profile().ok().flatten();
     let exif = decoder.exif_metadata().ok().flatten();
     let image = DynamicImage::from_decoder(decoder).map_err(Error::invalid)?;
-    Ok((Picture { image, colour: Colour { icc, ..Colour::default() } }, exif))
+    Ok((Picture::stored(image, Colour { icc, ..Colour::default() }), exif))
 }

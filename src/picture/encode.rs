@@ -1,8 +1,9 @@
 //! From a picture to bytes.
 
-use image::{DynamicImage, ExtendedColorType, ImageEncoder, codecs::webp::WebPEncoder};
+use image::{DynamicImage, ExtendedColorType, ImageEncoder, codecs::webp::WebPEncoder, metadata::Orientation};
 
 use super::{Picture, jpeg};
+use crate::{geometry::Rect, mask::Mask};
 
 /// The formats we write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,9 +63,43 @@ pub fn encode(picture: &Picture, format: OutputFormat) -> Result<Encoded, Encode
     }
 }
 
+/// Writes a JPEG photo again, in which only the pixels of `hole` (in the photo as displayed) differ
+/// from `original`: every block of coefficients that the hole does not touch stays as it is, bit for
+/// bit, and a turned photo keeps its tag. A kind of JPEG that cannot be changed so is encoded anew.
+///
+/// # Errors
+/// [`EncodeError`] where the encoder fails.
+pub fn encode_jpeg_into(original: &[u8], mut picture: Picture, hole: &Mask) -> Result<Encoded, EncodeError> {
+    let orientation = picture.orientation;
+    picture.image.apply_orientation(inverse(orientation));
+    let stored = (picture.width(), picture.height());
+    let changed = |rect: Rect| hole.intersects(rect.turned(orientation, stored));
+    match jpeg::patch(original, &picture.image, &changed) {
+        Ok(bytes) => Ok(Encoded { bytes, warning: None }),
+        Err(error) => {
+            tracing::debug!(%error, "the photo is encoded anew");
+            picture.image.apply_orientation(orientation);
+            encode_jpeg(&picture)
+        }
+    }
+}
+
+/// The orientation that undoes another.
+fn inverse(orientation: Orientation) -> Orientation {
+    match orientation {
+        Orientation::Rotate90 => Orientation::Rotate270,
+        Orientation::Rotate270 => Orientation::Rotate90,
+        other => other,
+    }
+}
+
 fn encode_png(picture: &Picture) -> Result<Vec<u8>, EncodeError> {
     let mut bytes = Vec::new();
-    let mut encoder = image::codecs::png::PngEncoder::new_with_quality(&mut bytes, image::codecs::png::CompressionType::Fast, image::codecs::png::FilterType::Adaptive);
+    let mut encoder = image::codecs::png::PngEncoder::new_with_quality(
+        &mut bytes,
+        image::codecs::png::CompressionType::Fast,
+        image::codecs::png::FilterType::Adaptive,
+    );
     if let Some(icc) = &picture.colour.icc {
         encoder.set_icc_profile(icc.clone()).map_err(EncodeError::from)?;
     }
@@ -73,7 +108,8 @@ fn encode_png(picture: &Picture) -> Result<Vec<u8>, EncodeError> {
 }
 
 fn encode_webp(picture: &Picture) -> Result<Encoded, EncodeError> {
-    let (image, warning) = to_eight_bits(&picture.image, "webp holds 8 bits a sample; the photo's 16 were reduced");
+    let (image, warning) =
+        to_eight_bits(&picture.image, "webp holds 8 bits a sample; the photo's 16 were reduced");
     let image = image.as_ref().unwrap_or(&picture.image);
     let color = match image.color().channel_count() {
         1 => ExtendedColorType::L8,
@@ -86,14 +122,13 @@ fn encode_webp(picture: &Picture) -> Result<Encoded, EncodeError> {
     if let Some(icc) = &picture.colour.icc {
         encoder.set_icc_profile(icc.clone()).map_err(EncodeError::from)?;
     }
-    encoder
-        .write_image(image.as_bytes(), image.width(), image.height(), color)
-        .map_err(EncodeError::from)?;
+    encoder.write_image(image.as_bytes(), image.width(), image.height(), color).map_err(EncodeError::from)?;
     Ok(Encoded { bytes, warning })
 }
 
 fn encode_jpeg(picture: &Picture) -> Result<Encoded, EncodeError> {
-    let (image, depth) = to_eight_bits(&picture.image, "jpg holds 8 bits a sample; the photo's 16 were reduced");
+    let (image, depth) =
+        to_eight_bits(&picture.image, "jpg holds 8 bits a sample; the photo's 16 were reduced");
     let (flat, alpha) = over_white(image.as_ref().unwrap_or(&picture.image));
     let image = flat.as_ref().or(image.as_ref()).unwrap_or(&picture.image);
     let bytes = jpeg::encode(image, picture.colour.icc.as_deref()).map_err(EncodeError::from)?;
@@ -101,7 +136,10 @@ fn encode_jpeg(picture: &Picture) -> Result<Encoded, EncodeError> {
 }
 
 /// The image at 8 bits a sample, and the warning, if it has more.
-fn to_eight_bits(image: &DynamicImage, warning: &'static str) -> (Option<DynamicImage>, Option<&'static str>) {
+fn to_eight_bits(
+    image: &DynamicImage,
+    warning: &'static str,
+) -> (Option<DynamicImage>, Option<&'static str>) {
     let eight = match image {
         DynamicImage::ImageLuma16(_) => DynamicImage::ImageLuma8(image.to_luma8()),
         DynamicImage::ImageLumaA16(_) => DynamicImage::ImageLumaA8(image.to_luma_alpha8()),

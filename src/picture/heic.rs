@@ -77,7 +77,7 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, Error> {
     .ok_or_else(|| Error::invalid("a short plane"))?;
 
     let icc = handle.color_profile_raw().map(|profile| profile.data);
-    Ok(Picture { image, colour: Colour { icc, ..Colour::default() } })
+    Ok(Picture::stored(image, Colour { icc, ..Colour::default() }))
 }
 
 /// 16-bit samples from little-endian ones of `bits` bits: the high bits are repeated below, so that

@@ -28,7 +28,8 @@ impl Picture {
     pub fn rgb8_over_grey(&self) -> Vec<u8> {
         let mut rgb = self.rgb8(self.area());
         let mut lay = |opacity: &mut dyn Iterator<Item = u8>| {
-            for (pixel, opacity) in rgb.chunks_exact_mut(3).zip(opacity).filter(|(_, opacity)| *opacity < 255) {
+            for (pixel, opacity) in rgb.chunks_exact_mut(3).zip(opacity).filter(|(_, opacity)| *opacity < 255)
+            {
                 let opacity = u32::from(opacity);
                 for level in pixel {
                     *level = ((u32::from(*level) * opacity + 128 * (255 - opacity) + 127) / 255) as u8;
@@ -74,7 +75,13 @@ fn rows<L>(samples: &[L], width: u32, channels: usize, rect: Rect) -> impl Itera
     samples.chunks_exact(row).skip(rect.y as usize).take(rect.height as usize).map(move |row| &row[from..to])
 }
 
-fn to_rgb<L: Copy>(samples: &[L], width: u32, channels: usize, rect: Rect, eight: impl Fn(L) -> u8 + Copy) -> Vec<u8> {
+fn to_rgb<L: Copy>(
+    samples: &[L],
+    width: u32,
+    channels: usize,
+    rect: Rect,
+    eight: impl Fn(L) -> u8 + Copy,
+) -> Vec<u8> {
     let mut rgb = Vec::with_capacity(rect.area() as usize * 3);
     for row in rows(samples, width, channels, rect) {
         match channels {
@@ -88,5 +95,6 @@ fn to_rgb<L: Copy>(samples: &[L], width: u32, channels: usize, rect: Rect, eight
 
 fn alpha<'a, L: Copy + 'a>(samples: &'a [L], picture: &Picture, rect: Rect) -> impl Iterator<Item = L> + 'a {
     let channels = picture.channels();
-    rows(samples, picture.width(), channels, rect).flat_map(move |row| row.iter().skip(channels - 1).step_by(channels).copied())
+    rows(samples, picture.width(), channels, rect)
+        .flat_map(move |row| row.iter().skip(channels - 1).step_by(channels).copied())
 }

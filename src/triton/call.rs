@@ -7,7 +7,8 @@ use ndarray::ArrayD;
 use tokio::time::Instant;
 
 use super::protocol::{
-    InferParameter, ModelInferRequest, ModelInferResponse, infer_parameter::Choice,
+    InferParameter, ModelInferRequest, ModelInferResponse,
+    infer_parameter::Choice,
     model_infer_request::{InputTensor, RequestedOutput},
 };
 

@@ -121,7 +121,9 @@ impl Pool {
 
     /// What each replica says of itself.
     pub fn status(&self) -> PoolStatus {
-        PoolStatus { replicas: self.0.replicas.load().iter().map(|watched| watched.replica.status()).collect() }
+        PoolStatus {
+            replicas: self.0.replicas.load().iter().map(|watched| watched.replica.status()).collect(),
+        }
     }
 
     /// Whether some replica serves `model`.
@@ -171,7 +173,8 @@ impl Pool {
             self.first_probes(deadline).await;
         }
         let replicas = self.0.replicas.load();
-        let serving: Vec<_> = replicas.iter().filter(|watched| watched.replica.label(model).is_some()).collect();
+        let serving: Vec<_> =
+            replicas.iter().filter(|watched| watched.replica.label(model).is_some()).collect();
         let mut fit: Vec<_> = serving.iter().filter(|watched| !watched.replica.is_ejected()).collect();
         // When most seem bad it is more likely the work or the network, and none is left out.
         if fit.len() * 2 < serving.len() {
@@ -203,7 +206,8 @@ impl Pool {
         let mut retries = self.0.retries.lock().unwrap_or_else(PoisonError::into_inner);
         let left = retries.checked_sub(REQUESTS_A_RETRY);
         *retries = left.unwrap_or(*retries);
-        metrics::counter!("lacuna_replica_retries_total", "allowed" => left.is_some().to_string()).increment(1);
+        metrics::counter!("lacuna_replica_retries_total", "allowed" => left.is_some().to_string())
+            .increment(1);
         left.is_some()
     }
 }
@@ -212,8 +216,10 @@ impl Pool {
 /// replicas that it had.
 async fn follow(replicas: &ArcSwap<Vec<Watched>>, names: &[Address], models: &[String]) {
     let before = replicas.load_full();
-    let mut known: HashMap<(Address, SocketAddr), Watched> =
-        before.iter().map(|watched| ((watched.name.clone(), watched.replica.address()), watched.clone())).collect();
+    let mut known: HashMap<(Address, SocketAddr), Watched> = before
+        .iter()
+        .map(|watched| ((watched.name.clone(), watched.replica.address()), watched.clone()))
+        .collect();
     let mut now: Vec<Watched> = Vec::new();
     for name in names {
         let mut addresses: Vec<SocketAddr> = match lookup_host((name.host.as_str(), name.port)).await {
@@ -260,7 +266,15 @@ mod tests {
         assert_eq!("http://127.0.0.1:8001".parse::<Address>(), address("127.0.0.1", 8001, false));
         assert_eq!("https://triton.example:443/".parse::<Address>(), address("triton.example", 443, true));
         assert_eq!("http://[::1]:8001".parse::<Address>(), address("::1", 8001, false));
-        for wrong in ["", "127.0.0.1:8001", "http://triton", "http://:8001", "http://a:99999", "ftp://a:1", "http://u@a:1"] {
+        for wrong in [
+            "",
+            "127.0.0.1:8001",
+            "http://triton",
+            "http://:8001",
+            "http://a:99999",
+            "ftp://a:1",
+            "http://u@a:1",
+        ] {
             assert!(wrong.parse::<Address>().is_err(), "{wrong}");
         }
     }

@@ -26,14 +26,17 @@ use super::{
     call::Call,
     pool::Address,
     protocol::{
-        ModelConfigRequest, ModelReadyRequest, ServerReadyRequest, grpc_inference_service_client::GrpcInferenceServiceClient,
+        ModelConfigRequest, ModelReadyRequest, ServerReadyRequest,
+        grpc_inference_service_client::GrpcInferenceServiceClient,
     },
 };
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(1);
-/// How long a probe may take. A Triton that is stopped or hangs is out after this.
+/// How long a probe may take, and how many in a row may be late before a Triton that is connected
+/// counts as hanging: one late answer can be our own lack of time.
 const PROBE: Duration = Duration::from_secs(1);
+const LATE_PROBES: u32 = 2;
 /// How often a replica is probed.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// The largest answer we take, in bytes: a window of 1024 is 3 MiB.
@@ -170,9 +173,13 @@ impl Replica {
 
     /// Asks the replica again and again what it serves of `models`.
     pub async fn watch(&self, models: &[String]) {
+        let mut late = 0;
         loop {
-            let found = match timeout(PROBE, self.probe(models)).await {
+            let probe = timeout(PROBE, self.probe(models)).await;
+            late = if probe.is_err() { late + 1 } else { 0 };
+            let found = match probe {
                 Ok(Ok(found)) => found,
+                Err(_) if late < LATE_PROBES && !self.is_new() => continue,
                 Ok(Err(_)) | Err(_) => Found { ready: Some(false), models: BTreeMap::new() },
             };
             self.found.send_if_modified(|before| {

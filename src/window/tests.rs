@@ -25,7 +25,11 @@ fn check(mask: &Mask) -> Vec<Window> {
     for (i, window) in windows.iter().enumerate() {
         assert!(SIDES.contains(&window.side));
         assert_eq!(window.source.union(&photo), photo, "{window:?} leaves the photo");
-        assert_eq!(window.core.union(&window.source), window.source, "{window:?} fills what it does not show");
+        assert_eq!(
+            window.core.union(&window.source),
+            window.source,
+            "{window:?} fills what it does not show"
+        );
         let (width, height) = window.content();
         assert!(width.max(height) <= window.side && width.min(height) >= 1);
         for earlier in &windows[..i] {
@@ -47,7 +51,8 @@ fn an_empty_mask_needs_no_window() {
 
 #[test]
 fn a_hole_is_shown_at_native_resolution_in_the_smallest_side_that_holds_its_context() {
-    for (hole, side) in [(20, 256), (150, 256), (200, 512), (300, 512), (400, 768), (600, 1024), (800, 1024)] {
+    for (hole, side) in [(20, 256), (150, 256), (200, 512), (300, 512), (400, 768), (600, 1024), (800, 1024)]
+    {
         let windows = check(&holes(4000, 3000, &[rect(1700, 1300, hole, hole)]));
         assert_eq!(windows.len(), 1, "{hole}");
         assert_eq!((windows[0].side, windows[0].is_scaled()), (side, false), "{hole}");
@@ -92,7 +97,10 @@ fn a_power_line_across_12_megapixels_is_followed_at_native_resolution() {
         assert!(windows.len() > 3, "{windows:?}");
         assert!(windows.iter().all(|window| !window.is_scaled()));
         // Each but the first sees the end of what was filled before it.
-        assert_eq!(windows.iter().map(|w| w.wave).collect::<Vec<_>>(), (0..windows.len()).collect::<Vec<_>>());
+        assert_eq!(
+            windows.iter().map(|w| w.wave).collect::<Vec<_>>(),
+            (0..windows.len()).collect::<Vec<_>>()
+        );
     }
 }
 
@@ -100,7 +108,8 @@ fn a_power_line_across_12_megapixels_is_followed_at_native_resolution() {
 fn many_small_holes_stay_within_the_limit() {
     let dust: Vec<Rect> = (0..60).flat_map(|i| (0..45).map(move |j| rect(i * 66, j * 66, 3, 3))).collect();
     check(&holes(4000, 3000, &dust));
-    let few: Vec<Rect> = (0..4).flat_map(|i| (0..3).map(move |j| rect(200 + i * 1000, 200 + j * 1000, 20, 20))).collect();
+    let few: Vec<Rect> =
+        (0..4).flat_map(|i| (0..3).map(move |j| rect(200 + i * 1000, 200 + j * 1000, 20, 20))).collect();
     let windows = check(&holes(4000, 3000, &few));
     assert_eq!(windows.len(), 12);
     assert!(windows.iter().all(|window| window.side == 256));
@@ -108,7 +117,8 @@ fn many_small_holes_stay_within_the_limit() {
 
 #[test]
 fn every_other_pixel_of_a_large_photo_is_planned() {
-    let levels: Vec<u8> = (0..4096u32 * 4096).map(|i| if i % 2 == 0 && i / 4096 % 2 == 0 { 255 } else { 0 }).collect();
+    let levels: Vec<u8> =
+        (0..4096u32 * 4096).map(|i| if i % 2 == 0 && i / 4096 % 2 == 0 { 255 } else { 0 }).collect();
     check(&Mask::from_levels(4096, 4096, &levels, 128));
 }
 

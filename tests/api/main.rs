@@ -1,0 +1,11 @@
+//! The service as its callers meet it: every test starts the real server on a port of its own.
+
+mod bad_input;
+mod contract;
+mod exactness;
+mod faults;
+mod helpers;
+mod limits;
+mod real_triton;
+mod samples;
+mod stand_in;

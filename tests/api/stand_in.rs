@@ -1,0 +1,133 @@
+//! A server that speaks Triton's protocol on a socket, and answers as a test wants it to.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::{net::TcpListener, runtime::Runtime};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status, transport::Server};
+
+use protocol::{
+    ModelConfigRequest, ModelConfigResponse, ModelConfiguration, ModelInferRequest, ModelInferResponse,
+    ModelParameter, ModelReadyRequest, ModelReadyResponse, ServerReadyRequest, ServerReadyResponse,
+    grpc_inference_service_server::{GrpcInferenceService, GrpcInferenceServiceServer},
+    model_infer_response::OutputTensor,
+};
+
+#[allow(clippy::all, reason = "generated from proto/inference.proto")]
+pub mod protocol {
+    include!(concat!(env!("OUT_DIR"), "/stand_in/inference.rs"));
+}
+
+/// The colour that the stand-in fills holes with.
+pub const FILL: [u8; 3] = [10, 200, 90];
+
+type Answer = Result<ModelInferResponse, Status>;
+type Behaviour = Arc<dyn Fn(&ModelInferRequest) -> Answer + Send + Sync>;
+
+/// A stand-in that runs until it is dropped, on threads of its own: with them all its connections end.
+pub struct StandIn {
+    pub address: SocketAddr,
+    runtime: Option<Runtime>,
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Triton {
+    behaviour: Behaviour,
+    delay: Duration,
+}
+
+impl StandIn {
+    /// One that fills every hole with [`FILL`], and finds a disc in the middle as the subject.
+    pub async fn start() -> Self {
+        Self::answering(Duration::ZERO, fill).await
+    }
+
+    /// One that takes `delay` and then answers as `behaviour` says.
+    pub async fn answering(
+        delay: Duration,
+        behaviour: impl Fn(&ModelInferRequest) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let triton = Triton { behaviour: Arc::new(behaviour), delay };
+        let service = GrpcInferenceServiceServer::new(triton).max_decoding_message_size(64 << 20);
+        let server = Server::builder().add_service(service);
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.spawn(TcpListener::bind("127.0.0.1:0")).await.unwrap().unwrap();
+        let address = listener.local_addr().unwrap();
+        runtime.spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        Self { address, runtime: Some(runtime) }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+/// A sound answer of either model.
+pub fn fill(request: &ModelInferRequest) -> Answer {
+    let shape = request.inputs[0].shape.clone();
+    let image = &request.raw_input_contents[0];
+    if request.model_name == "isnet" {
+        let side = shape[1];
+        let inside = |i: i64| (i % side - side / 2).pow(2) + (i / side - side / 2).pow(2) < (side / 5).pow(2);
+        let alpha = (0..side * side).map(|i| if inside(i) { 255 } else { 0 }).collect::<Vec<u8>>();
+        return Ok(output("alpha", "UINT8", vec![1, side, side, 1], alpha));
+    }
+    let mask = &request.raw_input_contents[1];
+    let filled = image.chunks_exact(3).zip(mask.iter());
+    let filled = filled.flat_map(|(rgb, &hole)| if hole >= 128 { FILL } else { [rgb[0], rgb[1], rgb[2]] });
+    Ok(output("output", "UINT8", shape, filled.collect()))
+}
+
+/// An answer with one output.
+pub fn output(name: &str, datatype: &str, shape: Vec<i64>, data: Vec<u8>) -> ModelInferResponse {
+    ModelInferResponse {
+        model_name: String::new(),
+        outputs: vec![OutputTensor { name: name.into(), datatype: datatype.into(), shape }],
+        raw_output_contents: vec![Bytes::from(data)],
+    }
+}
+
+#[tonic::async_trait]
+impl GrpcInferenceService for Triton {
+    async fn server_ready(
+        &self,
+        _: Request<ServerReadyRequest>,
+    ) -> Result<Response<ServerReadyResponse>, Status> {
+        Ok(Response::new(ServerReadyResponse { ready: true }))
+    }
+
+    async fn model_ready(
+        &self,
+        _: Request<ModelReadyRequest>,
+    ) -> Result<Response<ModelReadyResponse>, Status> {
+        Ok(Response::new(ModelReadyResponse { ready: true }))
+    }
+
+    async fn model_config(
+        &self,
+        request: Request<ModelConfigRequest>,
+    ) -> Result<Response<ModelConfigResponse>, Status> {
+        let name = request.into_inner().name;
+        let label = ModelParameter { string_value: format!("stand-in-{name}") };
+        let parameters = [("label".to_owned(), label)].into();
+        Ok(Response::new(ModelConfigResponse { config: Some(ModelConfiguration { name, parameters }) }))
+    }
+
+    async fn model_infer(
+        &self,
+        request: Request<ModelInferRequest>,
+    ) -> Result<Response<ModelInferResponse>, Status> {
+        tokio::time::sleep(self.delay).await;
+        (self.behaviour)(request.get_ref()).map(Response::new)
+    }
+}
