@@ -136,10 +136,10 @@ def _parser() -> argparse.ArgumentParser:
     network = argparse.ArgumentParser(add_help=False)
     network.add_argument(
         "--network",
-        choices=("lite", "full"),
+        choices=("lite", "full", "deformable"),
         default="",
-        help="BiRefNet's size: lite (for CPUs) or full (for GPUs); without it, lite if it is "
-        "to be had",
+        help="which BiRefNet: lite (for CPUs), full (for GPUs), or deformable, which is full "
+        "built from the weights; without it, the first of them that is to be had",
     )
 
     def command(

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from lacuna_models import artefact, birefnet
 from lacuna_models.archive import read_tensors
+from lacuna_models.birefnet.architecture import SWIN_L, load_weights
+from lacuna_models.birefnet.network import build_graph as build_birefnet
 from lacuna_models.errors import ModelsError
 from lacuna_models.lama.architecture import BIG_LAMA, SIDES, TINY_LAMA, Architecture, select_weights
 from lacuna_models.lama.graph import build_graph
@@ -52,10 +54,28 @@ def export_lama(
 
 
 def export_birefnet(weights: Path, folder: Path, source: Source, say: Say) -> None:
-    """Writes ``model.onnx`` into the version folder from BiRefNet's published graph.
+    """Writes ``model.onnx`` into the version folder from what is published of BiRefNet.
 
-    Raises ``ModelsError`` if ``weights`` is not such a graph.
+    ``weights`` is a published ONNX graph, or the full network's ``.safetensors``. Raises
+    ``ModelsError`` if it is neither.
     """
+    if weights.suffix == ".safetensors":
+        grafted = _birefnet_of_weights(weights, say)
+    else:
+        grafted = _birefnet_of_graph(weights, say)
+    for problem in problems_for_tensorrt(grafted.model):
+        say(f"birefnet: TensorRT will not take it: {problem} (it runs on the CPU all the same)")
+    info = {"source": asdict(source), "format": FORMAT, "largest_batch": grafted.largest_batch}
+    _write(grafted.model, folder, info)
+
+
+def _birefnet_of_weights(path: Path, say: Say) -> birefnet.Grafted:
+    weights = load_weights(path)
+    say(f"birefnet: {sum(array.size for array in weights.values()) / 1e6:.1f} million weights")
+    return birefnet.Grafted(build_birefnet(weights, SWIN_L), birefnet.LARGEST_FREE_BATCH)
+
+
+def _birefnet_of_graph(weights: Path, say: Say) -> birefnet.Grafted:
     try:
         model = onnx.load(weights)
     except (DecodeError, OSError) as error:
@@ -63,10 +83,7 @@ def export_birefnet(weights: Path, folder: Path, source: Source, say: Say) -> No
     grafted = birefnet.graft(model)
     batch = "single pictures" if grafted.largest_batch == 1 else "batches"
     say(f"birefnet: {len(model.graph.node)} nodes, for {batch}")
-    for problem in problems_for_tensorrt(grafted.model):
-        say(f"birefnet: TensorRT will not take it: {problem} (it runs on the CPU all the same)")
-    info = {"source": asdict(source), "format": FORMAT, "largest_batch": grafted.largest_batch}
-    _write(grafted.model, folder, info)
+    return grafted
 
 
 def is_current(folder: Path, source: Source) -> bool:
@@ -87,11 +104,10 @@ def write_tiny_lama(folder: Path, seed: int) -> None:
     _write(model, folder, {"source": asdict(source), "format": FORMAT, "largest_batch": 4})
 
 
-def open_session(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
-    """A graph ready to run on the CPU; ``threads`` 0 takes every core."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+def open_session(graph: Path | bytes) -> onnxruntime.InferenceSession:
+    """A graph, in a file or in memory, ready to run on the CPU."""
+    source = graph if isinstance(graph, bytes) else str(graph)
+    return onnxruntime.InferenceSession(source, providers=["CPUExecutionProvider"])
 
 
 def _write(model: onnx.ModelProto, folder: Path, info: dict[str, object]) -> None:

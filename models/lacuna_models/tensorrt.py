@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -165,8 +166,27 @@ def plan_command(
     stated = artefact.read_manifest(folder).get("onnx")
     if stated is None or not (folder / artefact.GRAPH).is_file():
         raise ModelsError(f"{folder / artefact.GRAPH} is not there yet; run: export {model}")
+    batch = _configured_batch(folder.parent / "config.pbtxt")
+    if batch > stated["largest_batch"]:
+        raise ModelsError(
+            f"{folder.parent / 'config.pbtxt'} has max_batch_size {batch}, but {model}'s graph "
+            f"takes batches of {stated['largest_batch']} at most; change that line, or export "
+            "another network"
+        )
     precision = precision or NETWORKS[model].usual
-    return folder, command(model, folder, precision, stated["largest_batch"], builder)
+    return folder, command(model, folder, precision, batch, builder)
+
+
+def _configured_batch(configuration: Path) -> int:
+    """The largest batch that Triton will make for the plan."""
+    try:
+        text = configuration.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ModelsError(f"{configuration} cannot be read: {error.strerror}") from error
+    match = re.search(r"^max_batch_size:\s*(\d+)", text, re.MULTILINE)
+    if match is None:
+        raise ModelsError(f"{configuration} has no max_batch_size")
+    return int(match[1])
 
 
 def check_plan(model: str, repository: Path) -> Machine:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from lacuna_models.birefnet import INPUT, OUTPUT, SIDE
+from lacuna_models.birefnet import architecture as birefnet
 from lacuna_models.lama.architecture import BIG_LAMA, TINY_LAMA, Architecture
 from lacuna_models.lama.random_weights import random_weights
 
@@ -112,6 +113,24 @@ def segmenter(
     graph = helper.make_graph(nodes, "birefnet", [tensor(INPUT, 3)], [tensor(OUTPUT, 1)], constants)
     opsets = [helper.make_opsetid("", opset)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+def birefnet_weights(architecture: birefnet.Architecture) -> dict[str, NDArray[np.float32]]:
+    """Random weights for all of the network, none of them special."""
+    rng = np.random.default_rng(9)
+
+    def draw(name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        if name.endswith("running_var"):
+            return rng.uniform(0.5, 1.5, shape)
+        if name.endswith(".weight") and len(shape) == 1:
+            return rng.uniform(0.7, 1.3, shape)
+        if name.endswith("bias_table"):
+            return rng.normal(0.0, 1.0, shape)
+        fan_in = int(np.prod(shape[1:])) if len(shape) > 1 else 100
+        return rng.normal(0.0, np.sqrt(1.0 / fan_in), shape)
+
+    shapes = birefnet.weight_shapes(architecture)
+    return {name: draw(name, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
 def _stranger(module: str, name: str) -> type:

@@ -7,7 +7,8 @@ check each other where PyTorch is not installed. Slow; meant for tiny networks.
 import numpy as np
 from numpy.typing import NDArray
 
-from lacuna_models.lama.architecture import DOWNSAMPLINGS, Architecture, Weights
+from lacuna_models.lama.architecture import DOWNSAMPLINGS, Architecture
+from lacuna_models.weights import Weights
 
 Floats = NDArray[np.float32]
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
@@ -12,15 +11,13 @@ from onnx import TensorProto, helper
 from lacuna_models import birefnet
 from lacuna_models.birefnet import INPUT, OUTPUT, SIDE
 from lacuna_models.errors import ModelsError
+from lacuna_models.export import open_session
 from lacuna_models.operators import problems_for_tensorrt
 from tests.doubles import segmenter
 
 
 def run(model: onnx.ModelProto, inputs: dict[str, NDArray[np.generic]]) -> NDArray[np.generic]:
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    (answer,) = session.run(None, inputs)
+    (answer,) = open_session(model.SerializeToString()).run(None, inputs)
     return np.asarray(answer)
 
 

@@ -20,7 +20,10 @@ licence = "MIT"
 def test_the_manifest_names_each_published_file_once() -> None:
     manifest = load_manifest()
     names = [file.name for file in manifest]
-    assert names == ["big-lama.pt", "big-lama.zip", "birefnet_lite.onnx", "birefnet.onnx"]
+    assert names == [
+        "big-lama.pt", "big-lama.zip",
+        "birefnet_lite.onnx", "birefnet.onnx", "birefnet.safetensors",
+    ]  # fmt: skip
     assert all(url.startswith("https://") for file in manifest for url in file.urls)
 
 
@@ -34,12 +37,13 @@ def test_urls_of_repositories_that_can_change_name_a_revision() -> None:
 
 def test_birefnet_is_lite_unless_the_full_network_is_asked_for() -> None:
     manifest = load_manifest()
-    assert [file.network for file in choose(manifest, "birefnet")] == ["lite", "full"]
+    networks = [file.network for file in choose(manifest, "birefnet")]
+    assert networks == ["lite", "full", "deformable"]
     assert [file.name for file in choose(manifest, "birefnet", "full")] == ["birefnet.onnx"]
 
 
 def test_an_unknown_network_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ModelsError, match="known: full, lite"):
+    with pytest.raises(ModelsError, match="known: deformable, full, lite"):
         choose(load_manifest(), "birefnet", "huge")
 
 

@@ -55,6 +55,11 @@ class Image:
             graph.write_text(f"the graph of {model}")
             stated = {"sha256": artefact.sha256_of(graph), "largest_batch": batch}
             artefact.write_manifest(folder, "onnx", stated)
+            self.configure(model, batch)
+
+    def configure(self, model: str, batch: int) -> None:
+        text = f'name: "{model}"\nmax_batch_size: {batch}\n'
+        (self.repository / model / "config.pbtxt").write_text(text)
 
     def folder(self, model: str) -> Path:
         return self.repository / model / "1"
@@ -217,6 +222,15 @@ def test_without_trtexec_the_error_says_where_to_build(image: Image) -> None:
     failed = image.run("compile", "lama")
     assert failed.returncode == 1
     assert "inside the Triton image" in failed.stderr
+
+
+def test_the_plan_is_for_the_batches_that_triton_makes(image: Image) -> None:
+    image.configure("lama", 3)
+    assert "--maxShapes=image:3x256x256x3,mask:3x256x256x1" in image.compile("--dry-run").stdout
+    image.configure("birefnet", 2)
+    failed = image.compile("--dry-run", "birefnet")
+    assert failed.returncode == 1
+    assert "max_batch_size 2, but birefnet's graph takes batches of 1 at most" in failed.stderr
 
 
 def test_a_model_that_was_not_exported_is_not_compiled(tmp_path: Path) -> None:

@@ -20,9 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacuna_models.errors import ModelsError
-
-Weights = Mapping[str, NDArray[np.float32]]
-"""A network's weights by name, ``model.1.ffc.convl2l.weight`` for instance."""
+from lacuna_models.weights import Weights, checked
 
 DOWNSAMPLINGS = 3
 STRIDE = 1 << DOWNSAMPLINGS
@@ -32,7 +30,6 @@ SIDES = (256, 512, 768, 1024)
 """The window sides that the gateway sends, in pixels."""
 
 _IN_PREFIXED_NAME = re.compile(r"(?:^|\.)generator\.(model\.\d+\..+)$")
-_NAMED_AT_MOST = 6
 
 
 @dataclass(frozen=True)
@@ -142,8 +139,7 @@ def select_weights(
     ``tensors`` are named as in the file: ``generator.model.…`` in a training checkpoint,
     the same behind further prefixes in a TorchScript archive. Discriminator, losses and
     the counters of the batch norms are passed over. Raises ``ModelsError``, naming the
-    keys, when a weight is missing, spare, there twice, misshapen, not a number type that
-    fits, or not finite.
+    keys, when a weight is there twice or ``checked`` finds something amiss.
     """
     found: dict[str, NDArray[np.generic]] = {}
     for name, tensor in tensors.items():
@@ -151,35 +147,7 @@ def select_weights(
         if match is None or name.endswith(".num_batches_tracked"):
             continue
         if match[1] in found:
-            raise ModelsError(f"the weights hold generator.{match[1]} more than once")
+            raise ModelsError(f"the file holds generator.{match[1]} more than once")
         found[match[1]] = tensor
 
-    expected = weight_shapes(architecture)
-    _refuse("are missing from", sorted(expected.keys() - found.keys()))
-    _refuse("do not belong to", sorted(found.keys() - expected.keys()))
-    _refuse(
-        "have another shape in",
-        [
-            f"{name} {list(found[name].shape)} instead of {list(shape)}"
-            for name, shape in expected.items()
-            if found[name].shape != shape
-        ],
-    )
-    _refuse(
-        "are not floating-point numbers in",
-        [name for name in expected if not np.issubdtype(found[name].dtype, np.floating)],
-    )
-    weights = {name: np.asarray(found[name], dtype=np.float32) for name in expected}
-    _refuse(
-        "hold values that are not finite in",
-        [name for name, array in weights.items() if not np.isfinite(array).all()],
-    )
-    return weights
-
-
-def _refuse(how: str, keys: list[str]) -> None:
-    if not keys:
-        return
-    named = ", ".join(f"generator.{key}" for key in keys[:_NAMED_AT_MOST])
-    more = f" and {len(keys) - _NAMED_AT_MOST} more" if len(keys) > _NAMED_AT_MOST else ""
-    raise ModelsError(f"keys that {how} this LaMa generator: {named}{more}")
+    return checked(found, weight_shapes(architecture), "LaMa generator")

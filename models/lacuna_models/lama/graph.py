@@ -8,26 +8,19 @@ precision) and the Fourier units are products with constant matrices, so that th
 needs only operators that TensorRT has.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
+from lacuna_models.graph_builder import Dim, GraphBuilder, Norm
 from lacuna_models.lama import fourier
-from lacuna_models.lama.architecture import DOWNSAMPLINGS, SIDES, STRIDE, Architecture, Weights
+from lacuna_models.lama.architecture import DOWNSAMPLINGS, SIDES, STRIDE, Architecture
+from lacuna_models.weights import Weights
 
 OPSET = 17
-IR_VERSION = 8
 SIDES_KEY = "sides"
 """The graph's metadata entry with the sides that it serves, comma-separated."""
-
-_NORM_EPSILON = 1e-5
-
-Array = NDArray[np.float64]
 
 
 def build_graph(weights: Weights, architecture: Architecture) -> onnx.ModelProto:
@@ -40,72 +33,18 @@ def build_graph(weights: Weights, architecture: Architecture) -> onnx.ModelProto
     mixed = builder.node("Where", [hole, rounded, levels])
     channels_last = builder.node("Transpose", [mixed], perm=[0, 2, 3, 1])
     builder.node("Cast", [channels_last], output="output", to=TensorProto.UINT8)
-    return builder.model()
+    shapes: dict[str, list[Dim]] = {
+        name: ["batch", "side", "side", depth] for name, depth in (("image", 3), ("mask", 1))
+    }
+    model = builder.model("lama", shapes, {"output": ["batch", "side", "side", 3]}, OPSET)
+    helper.set_model_props(model, {SIDES_KEY: ",".join(str(side) for side in SIDES)})
+    return model
 
 
-@dataclass(frozen=True)
-class _Norm:
-    """A batch norm as what it does to a channel: times ``scale``, plus ``shift``."""
-
-    scale: Array
-    shift: Array
-
-
-class _Builder:
+class _Builder(GraphBuilder):
     def __init__(self, weights: Weights, architecture: Architecture) -> None:
-        self._weights = weights
+        super().__init__(weights)
         self._arch = architecture
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: dict[str, onnx.TensorProto] = {}
-        self._values = 0
-
-    # Plain pieces of a graph.
-
-    def node(
-        self, operator: str, inputs: Sequence[str], *, output: str | None = None, **attributes: Any
-    ) -> str:
-        """Adds a node of one output and gives that output's name."""
-        if output is None:
-            self._values += 1
-            output = f"{operator.lower()}_{self._values}"
-        self._nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
-        return output
-
-    def constant(self, name: str, array: NDArray[Any]) -> str:
-        self._constants.setdefault(name, numpy_helper.from_array(np.ascontiguousarray(array), name))
-        return name
-
-    def scalar(self, value: float) -> str:
-        return self.constant(f"scalar_{value}", np.array(value, np.float32))
-
-    def integer(self, value: int) -> str:
-        return self.constant(f"integer_{value}", np.array([value], np.int64))
-
-    def planes(self, name: str) -> str:
-        """A UINT8 input, channels last, as floats with the channels first."""
-        floats = self.node("Cast", [name], to=TensorProto.FLOAT)
-        return self.node("Transpose", [floats], perm=[0, 3, 1, 2])
-
-    def model(self) -> onnx.ModelProto:
-        def tensor(name: str, channels: int) -> onnx.ValueInfoProto:
-            shape: list[str | int | None] = ["batch", "side", "side", channels]
-            return helper.make_tensor_value_info(name, TensorProto.UINT8, shape)
-
-        graph = helper.make_graph(
-            self._nodes,
-            "lama",
-            [tensor("image", 3), tensor("mask", 1)],
-            [tensor("output", 3)],
-            list(self._constants.values()),
-        )
-        model = helper.make_model(
-            graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
-            producer_name="lacuna-models",
-        )
-        helper.set_model_props(model, {SIDES_KEY: ",".join(str(side) for side in SIDES)})
-        return model
 
     # The network, from the outside in.
 
@@ -118,13 +57,13 @@ class _Builder:
         image = self.node("Div", [levels, self.scalar(255.0)])
         x = self.node("Concat", [self.node("Mul", [image, known]), blank], axis=1)
 
-        x = self._relu(self._normed(self._padded(x, 3), "model.1", "convl2l", "bn_l"))
+        x = self.relu(self._normed(self._padded(x, 3), "model.1", "convl2l", "bn_l"))
         for layer in range(2, 1 + DOWNSAMPLINGS):
             name = f"model.{layer}"
-            x = self._relu(self._normed(self._padded(x, 1), name, "convl2l", "bn_l", stride=2))
+            x = self.relu(self._normed(self._padded(x, 1), name, "convl2l", "bn_l", stride=2))
         name, x = f"model.{1 + DOWNSAMPLINGS}", self._padded(x, 1)
-        near = self._relu(self._normed(x, name, "convl2l", "bn_l", stride=2))
-        far = self._relu(self._normed(x, name, "convl2g", "bn_g", stride=2))
+        near = self.relu(self._normed(x, name, "convl2l", "bn_l", stride=2))
+        far = self.relu(self._normed(x, name, "convl2g", "bn_g", stride=2))
 
         for number in range(arch.first_block, arch.first_block + arch.blocks):
             inner = self._fourier_convolution(f"model.{number}.conv1", near, far)
@@ -134,10 +73,10 @@ class _Builder:
 
         x = self.node("Concat", [near, far], axis=1)
         for step in range(DOWNSAMPLINGS):
-            x = self._relu(self._upsampled(x, arch.first_upsampling + 3 * step))
+            x = self.relu(self._upsampled(x, arch.first_upsampling + 3 * step))
         name = f"model.{arch.last_convolution}"
-        weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
-        logits = self._convolution(self._padded(x, 3), name, weight, bias)
+        weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
+        logits = self.convolution(self._padded(x, 3), name, weight, bias)
         return self.node("Sigmoid", [logits])
 
     def _fourier_convolution(self, name: str, near: str, far: str) -> tuple[str, str]:
@@ -147,18 +86,18 @@ class _Builder:
             "Add",
             [
                 self._normed(near_padded, name, "convl2l", "bn_l"),
-                self._scaled(far_padded, f"{name}.ffc.convg2l", self._norm(f"{name}.bn_l")),
+                self._scaled(far_padded, f"{name}.ffc.convg2l", self.norm(f"{name}.bn_l")),
             ],
         )
-        spectral = self._spectral(f"{name}.ffc.convg2g", far, self._norm(f"{name}.bn_g"))
+        spectral = self._spectral(f"{name}.ffc.convg2g", far, self.norm(f"{name}.bn_g"))
         whole = self.node("Add", [self._normed(near_padded, name, "convl2g", "bn_g"), spectral])
-        return self._relu(local), self._relu(whole)
+        return self.relu(local), self.relu(whole)
 
-    def _spectral(self, name: str, x: str, norm: _Norm) -> str:
+    def _spectral(self, name: str, x: str, norm: Norm) -> str:
         """The global part's own way: halve the channels, Fourier unit, restore them."""
-        inner = self._norm(f"{name}.conv1.1")
-        weight = self._weights[f"{name}.conv1.0.weight"] * _per_output(inner.scale)
-        x = self._relu(self._convolution(x, f"{name}.conv1", weight, inner.shift))
+        inner = self.norm(f"{name}.conv1.1")
+        weight = inner.folded(self.weights[f"{name}.conv1.0.weight"])
+        x = self.relu(self.convolution(x, f"{name}.conv1", weight, inner.shift))
         x = self.node("Add", [x, self._fourier_unit(f"{name}.fu", x)])
         return self._scaled(x, f"{name}.conv2", norm)
 
@@ -171,14 +110,14 @@ class _Builder:
 
         # The published weights take real and imaginary part of each channel in turn; here
         # all real parts come first. The negative sign of `imaginary` is in the weights too.
-        norm = self._norm(f"{name}.bn")
-        weight = self._weights[f"{name}.conv_layer.weight"] * _per_output(norm.scale)
+        norm = self.norm(f"{name}.bn")
+        weight = norm.folded(self.weights[f"{name}.conv_layer.weight"])
         count = len(weight)
         order = np.concatenate([np.arange(0, count, 2), np.arange(1, count, 2)])
         weight, shift = weight[order][:, order].copy(), norm.shift[order]
         weight[:, count // 2 :] *= -1.0
         spectrum = self.node("Concat", [real, imaginary], axis=1)
-        spectrum = self._relu(self._convolution(spectrum, f"{name}.conv_layer", weight, shift))
+        spectrum = self.relu(self.convolution(spectrum, f"{name}.conv_layer", weight, shift))
 
         real, imaginary = f"{spectrum}_real", f"{spectrum}_imaginary"
         halves = self.constant("spectrum_halves", np.array([count // 2] * 2, np.int64))
@@ -192,7 +131,7 @@ class _Builder:
 
     def _slice_matrices(self, x: str) -> None:
         """Takes the Fourier matrices for windows like ``x`` out of ``fourier.tables``."""
-        integer, node = self.integer, self.node
+        integer, node = self.integers, self.node
         tables = fourier.tables()
         side = node("Gather", [node("Shape", [x]), integer(2)])
         n = node("Div", [side, integer(STRIDE)])
@@ -222,39 +161,21 @@ class _Builder:
 
     # Convolutions with their norms folded in.
 
-    def _norm(self, name: str) -> _Norm:
-        gain, bias, mean, variance = (
-            self._weights[f"{name}.{part}"].astype(np.float64)
-            for part in ("weight", "bias", "running_mean", "running_var")
-        )
-        scale = gain / np.sqrt(variance + _NORM_EPSILON)
-        return _Norm(scale, bias - mean * scale)
-
     def _normed(self, x: str, layer: str, branch: str, norm: str, *, stride: int = 1) -> str:
         """A branch of a layer with the layer's norm, its shift included."""
-        name, folded = f"{layer}.ffc.{branch}", self._norm(f"{layer}.{norm}")
-        weight = self._weights[f"{name}.weight"] * _per_output(folded.scale)
-        return self._convolution(x, name, weight, folded.shift, stride=stride)
+        name, folded = f"{layer}.ffc.{branch}", self.norm(f"{layer}.{norm}")
+        weight = folded.folded(self.weights[f"{name}.weight"])
+        return self.convolution(x, name, weight, folded.shift, strides=[stride, stride])
 
-    def _scaled(self, x: str, name: str, norm: _Norm) -> str:
+    def _scaled(self, x: str, name: str, norm: Norm) -> str:
         """A branch that is added to another one which brings the norm's shift."""
-        weight = self._weights[f"{name}.weight"] * _per_output(norm.scale)
-        return self._convolution(x, name, weight, None)
-
-    def _convolution(
-        self, x: str, name: str, weight: NDArray[Any], bias: NDArray[Any] | None, *, stride: int = 1
-    ) -> str:
-        inputs = [x, self.constant(f"{name}.weight", weight.astype(np.float32))]
-        if bias is not None:
-            inputs.append(self.constant(f"{name}.bias", bias.astype(np.float32)))
-        kernel = list(weight.shape[2:])
-        return self.node("Conv", inputs, kernel_shape=kernel, strides=[stride, stride])
+        return self.convolution(x, name, norm.folded(self.weights[f"{name}.weight"]), None)
 
     def _upsampled(self, x: str, number: int) -> str:
-        norm = self._norm(f"model.{number + 1}")
+        norm = self.norm(f"model.{number + 1}")
         name = f"model.{number}"
-        weight = self._weights[f"{name}.weight"] * norm.scale[None, :, None, None]
-        bias = self._weights[f"{name}.bias"] * norm.scale + norm.shift
+        weight = self.weights[f"{name}.weight"] * norm.scale[None, :, None, None]
+        bias = self.weights[f"{name}.bias"] * norm.scale + norm.shift
         inputs = [
             x,
             self.constant(f"{name}.weight", weight.astype(np.float32)),
@@ -266,12 +187,5 @@ class _Builder:
         )
 
     def _padded(self, x: str, by: int) -> str:
-        pads = self.constant(f"pads_{by}", np.array([0, 0, by, by] * 2, np.int64))
+        pads = self.integers(0, 0, by, by, 0, 0, by, by)
         return self.node("Pad", [x, pads], mode="reflect")
-
-    def _relu(self, x: str) -> str:
-        return self.node("Relu", [x])
-
-
-def _per_output(scale: Array) -> Array:
-    return scale[:, None, None, None]

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lacuna_models.lama.architecture import DOWNSAMPLINGS, Architecture, Weights
+from lacuna_models.lama.architecture import DOWNSAMPLINGS, Architecture
+from lacuna_models.weights import Weights
 
 Parts = tuple[Tensor, Tensor | None]
 """Local and global feature maps."""

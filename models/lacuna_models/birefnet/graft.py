@@ -1,10 +1,9 @@
-"""BiRefNet: the published ONNX graph with pictures of bytes at both ends.
+"""The published ONNX graph of BiRefNet with pictures of bytes at both ends.
 
-Zheng et al., "Bilateral Reference for High-Resolution Dichotomous Image Segmentation"
-(CAAI Artificial Intelligence Research, 2024). The published graph takes ``input_image``
-[1, 3, 1024, 1024] with ImageNet's mean and deviation taken out and gives logits,
-``output_image`` [1, 1, 1024, 1024]. What is grafted on turns ``image`` [N, 1024, 1024, 3] of
-bytes into that and the logits into ``alpha`` [N, 1024, 1024, 1] of bytes.
+The published graph takes ``input_image`` [1, 3, 1024, 1024] with ImageNet's mean and
+deviation taken out and gives logits, ``output_image`` [1, 1, 1024, 1024]. What is grafted on
+turns ``image`` [N, 1024, 1024, 3] of bytes into that and the logits into ``alpha``
+[N, 1024, 1024, 1] of bytes.
 """
 
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ _PREFIX = "lacuna_"
 
 @dataclass(frozen=True)
 class Grafted:
-    """The served graph."""
+    """A graph with bytes at both ends."""
 
     model: onnx.ModelProto
     largest_batch: int
