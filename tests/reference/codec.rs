@@ -2,8 +2,8 @@
 //!
 //! - `codec header FILE`: width, height and components;
 //! - `codec decode FILE OUT`: a text line `width height channels bits`, then the samples (16-bit ones
-//!   big-endian); beside it `OUT.icc` and `OUT.exif` where the file has them;
-//! - `codec encode-jpeg FILE OUT`: any picture the gateway's codecs read, as a JPEG file;
+//!   in the machine's order); beside it `OUT.icc` and `OUT.exif` where the file has them;
+//! - `codec encode-jpeg FILE OUT` and `codec encode-png FILE OUT`: a file as `decode` writes it, encoded;
 //! - `codec patch FILE EDITED OUT X,Y,W,H...`: the JPEG file with the pixels of the areas from
 //!   EDITED, a file as `decode` writes it.
 //!
@@ -12,9 +12,10 @@
 use std::error::Error;
 use std::{env, fs, process::ExitCode};
 
-use image::{DynamicImage, GrayImage, RgbImage};
+use image::{DynamicImage, ImageBuffer};
 use lacuna::geometry::Rect;
 use lacuna::picture::jpeg;
+use lacuna::picture::png_encode::{self, Colour};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -47,6 +48,9 @@ fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
         ["encode-jpeg", samples, out] => {
             fs::write(out, jpeg::encode(&read_samples(samples)?, None)?)?;
         }
+        ["encode-png", samples, out] => {
+            fs::write(out, png_encode::encode(&read_samples(samples)?, &Colour::default()))?;
+        }
         ["patch", file, edited, out, areas @ ..] => {
             let areas = areas.iter().map(|text| area(text)).collect::<Result<Vec<_>, _>>()?;
             let changed = |at: Rect| areas.iter().any(|area| area.intersects(&at));
@@ -78,9 +82,17 @@ fn read_samples(path: &str) -> Result<DynamicImage, Box<dyn Error>> {
     let numbers =
         str::from_utf8(&file[..line])?.split(' ').map(str::parse).collect::<Result<Vec<u32>, _>>()?;
     let samples = file[line + 1..].to_vec();
-    match numbers[..] {
-        [width, height, 1, 8] => GrayImage::from_raw(width, height, samples).map(DynamicImage::from),
-        [width, height, 3, 8] => RgbImage::from_raw(width, height, samples).map(DynamicImage::from),
+    let wide = || samples.as_chunks().0.iter().map(|&bytes| u16::from_ne_bytes(bytes)).collect::<Vec<_>>();
+    let [width, height, channels, bits] = numbers[..] else { return Err("no size".into()) };
+    match (channels, bits) {
+        (1, 8) => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLuma8),
+        (2, 8) => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLumaA8),
+        (3, 8) => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgb8),
+        (4, 8) => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgba8),
+        (1, 16) => ImageBuffer::from_raw(width, height, wide()).map(DynamicImage::ImageLuma16),
+        (2, 16) => ImageBuffer::from_raw(width, height, wide()).map(DynamicImage::ImageLumaA16),
+        (3, 16) => ImageBuffer::from_raw(width, height, wide()).map(DynamicImage::ImageRgb16),
+        (4, 16) => ImageBuffer::from_raw(width, height, wide()).map(DynamicImage::ImageRgba16),
         _ => None,
     }
     .ok_or_else(|| "not samples that can be read".into())

@@ -1,0 +1,357 @@
+//! Deflate (RFC 1951) for the filtered rows of photos: Huffman codes made anew for each block, and
+//! runs of one byte, but no search for other repetitions.
+//!
+//! Filtered photos are noise around zero, in which a search finds little and costs most of the time.
+//! On 15 photos of 4 to 16 megapixels this is 2.7 times as fast as zlib's run-length strategy, which
+//! does the same, for 1.3 % more bytes, and as fast as fdeflate, which has one table for all pictures,
+//! for 12 % fewer. Drawings and screenshots repeat themselves: strips that are mostly runs go to zlib
+//! too.
+
+use std::ops::Range;
+
+use zlib_rs::{Deflate, DeflateFlush};
+
+use super::huffman::{Code, MAX_BITS, codes, lengths};
+
+/// Bytes that share one table: smaller blocks pay for more tables, larger ones fit their table less.
+const BLOCK: usize = 128 << 10;
+
+/// zlib's level for strips of runs.
+const ZLIB_LEVEL: i32 = 3;
+
+const END_OF_BLOCK: usize = 256;
+const LITERALS_AND_LENGTHS: usize = 286;
+const LONGEST_RUN: usize = 258;
+
+/// The longer search for runs takes twice the time; it must make a strip's first block smaller by one
+/// part in this number.
+const WORTH_IT: u64 = 16;
+
+/// Runs shorter than this cost more than their literals.
+const SHORTEST_RUN: usize = 5;
+
+/// Deflates a part of a stream. The result ends on a whole byte, with an empty stored block, and its
+/// last block is not marked as the stream's last.
+pub(super) fn deflate(data: &[u8]) -> Vec<u8> {
+    let mut writer = Writer::default();
+    let mut thorough = None;
+    let mut in_runs = 0;
+    for start in (0..data.len()).step_by(BLOCK) {
+        let block = start..data.len().min(start + BLOCK);
+        let plan = match thorough {
+            Some(true) => Plan::of::<true>(data, block),
+            Some(false) => Plan::of::<false>(data, block),
+            None => {
+                let (quick, slow) = (Plan::of::<false>(data, block.clone()), Plan::of::<true>(data, block));
+                let worth_it = slow.bits() + slow.bits() / WORTH_IT < quick.bits();
+                thorough = Some(worth_it);
+                if worth_it { slow } else { quick }
+            }
+        };
+        plan.write(&mut writer, data);
+        in_runs += plan.pieces.iter().map(|piece| piece.run).sum::<usize>();
+    }
+    let deflated = writer.finish();
+    if in_runs < data.len() / 4 * 3 {
+        return deflated;
+    }
+    // Both are quick on such data, and which is smaller cannot be told beforehand.
+    let searched = zlib(data);
+    if searched.len() < deflated.len() { searched } else { deflated }
+}
+
+fn zlib(data: &[u8]) -> Vec<u8> {
+    let mut out = vec![0; zlib_rs::compress_bound(data.len()) + 16];
+    let mut stream = Deflate::new(ZLIB_LEVEL, false, 15);
+    stream
+        .compress(data, &mut out, DeflateFlush::SyncFlush)
+        .expect("the bound suffices for any data. This is a bug.");
+    out.truncate(stream.total_out() as usize);
+    out
+}
+
+/// Literals, and then a run of the byte before it (of length 0 at the end of a block).
+struct Piece {
+    literals: usize,
+    run: usize,
+}
+
+/// What a block will be made of.
+struct Plan {
+    block: Range<usize>,
+    pieces: Vec<Piece>,
+    counts: [u32; LITERALS_AND_LENGTHS],
+    lengths: [u8; LITERALS_AND_LENGTHS],
+}
+
+impl Plan {
+    fn of<const THOROUGH: bool>(data: &[u8], block: Range<usize>) -> Self {
+        let pieces = split::<THOROUGH>(data, block.clone());
+        let counts = count(data, block.start, &pieces);
+        let lengths = lengths(&counts, MAX_BITS);
+        Self { block, pieces, counts, lengths }
+    }
+
+    /// The block's size without its tables.
+    fn bits(&self) -> u64 {
+        let bits = |(symbol, (count, length)): (usize, (&u32, &u8))| {
+            let beside = match symbol {
+                ..=END_OF_BLOCK => 0,
+                257..=264 | 285 => 1,
+                _ => 1 + (symbol as u64 - 261) / 4,
+            };
+            u64::from(*count) * (u64::from(*length) + beside)
+        };
+        self.counts.iter().zip(&self.lengths).enumerate().map(bits).sum()
+    }
+
+    fn write(&self, writer: &mut Writer, data: &[u8]) {
+        let codes = codes(&self.lengths);
+        // A literal takes at most MAX_BITS, and so does each byte of a run.
+        writer.reserve(self.block.len() * MAX_BITS / 8 + 512);
+        write_tables(writer, &self.lengths);
+        write_pieces(writer, data, self.block.start, &self.pieces, &codes);
+        writer.put(codes[END_OF_BLOCK]);
+        writer.flush();
+    }
+}
+
+fn word(data: &[u8], at: usize) -> u64 {
+    let bytes = data[at..].first_chunk().expect("the caller leaves eight bytes. This is a bug.");
+    u64::from_le_bytes(*bytes)
+}
+
+/// Splits a block into literals and runs. Eight bytes at a time are compared with those before them:
+/// all eight must be equal, which misses runs of under 15, or, if `THOROUGH`, three in a row.
+fn split<const THOROUGH: bool>(data: &[u8], block: Range<usize>) -> Vec<Piece> {
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    let mut pieces = Vec::new();
+    let Range { start: mut literals, end } = block;
+    let mut at = literals.max(1);
+    while at + 8 <= end {
+        let difference = word(data, at) ^ word(data, at - 1);
+        let found = if THOROUGH {
+            let equal = !(((difference & LOW) + LOW) | difference | LOW);
+            let three = equal & (equal >> 8) & (equal >> 16);
+            (three != 0).then(|| at + three.trailing_zeros() as usize / 8)
+        } else {
+            (difference == 0).then_some(at)
+        };
+        let Some(mut start) = found else {
+            at += 8;
+            continue;
+        };
+        at = end_of_run(data, start, end);
+        while start > literals && start >= 2 && data[start - 1] == data[start - 2] {
+            start -= 1;
+        }
+        if at - start >= SHORTEST_RUN {
+            pieces.push(Piece { literals: start - literals, run: at - start });
+            literals = at;
+        }
+    }
+    pieces.push(Piece { literals: end - literals, run: 0 });
+    pieces
+}
+
+fn end_of_run(data: &[u8], start: usize, end: usize) -> usize {
+    let mut at = start;
+    while at + 8 <= end {
+        let difference = word(data, at) ^ word(data, at - 1);
+        if difference != 0 {
+            return at + difference.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    while at < end && data[at] == data[at - 1] {
+        at += 1;
+    }
+    at
+}
+
+/// The symbol of a run's length, and its extra bits (RFC 1951, 3.2.5).
+fn length_symbol(length: usize) -> (usize, Code) {
+    let above = length as u32 - 3;
+    match length {
+        LONGEST_RUN => (285, Code::default()),
+        3..=10 => (254 + length, Code::default()),
+        _ => {
+            let bits = above.ilog2() - 2;
+            let symbol = 257 + 4 * (bits + 1) + ((above >> bits) & 3);
+            (symbol as usize, Code { bits: (above & ((1 << bits) - 1)) as u16, length: bits as u8 })
+        }
+    }
+}
+
+/// Cuts a run into lengths that have a symbol: at most 258, and never 1 or 2 at the end.
+fn for_each_length(mut run: usize, mut take: impl FnMut(usize)) {
+    while run > LONGEST_RUN + 2 {
+        take(LONGEST_RUN);
+        run -= LONGEST_RUN;
+    }
+    if run > LONGEST_RUN {
+        take(run - 3);
+        run = 3;
+    }
+    if run > 0 {
+        take(run);
+    }
+}
+
+/// How often each literal and each length occurs.
+fn count(data: &[u8], start: usize, pieces: &[Piece]) -> [u32; LITERALS_AND_LENGTHS] {
+    let mut counts = [0; LITERALS_AND_LENGTHS];
+    // Four tables, so that equal neighbours do not wait for each other.
+    let mut tables = [[0_u32; 256]; 4];
+    let mut at = start;
+    for piece in pieces {
+        let (fours, rest) = data[at..at + piece.literals].as_chunks::<4>();
+        for four in fours {
+            for (table, &byte) in tables.iter_mut().zip(four) {
+                table[usize::from(byte)] += 1;
+            }
+        }
+        for &byte in rest {
+            tables[0][usize::from(byte)] += 1;
+        }
+        for_each_length(piece.run, |length| counts[length_symbol(length).0] += 1);
+        at += piece.literals + piece.run;
+    }
+    for (symbol, count) in counts[..256].iter_mut().enumerate() {
+        *count = tables.iter().map(|table| table[symbol]).sum();
+    }
+    counts[END_OF_BLOCK] = 1;
+    counts
+}
+
+/// The head of a block with its own codes (RFC 1951, 3.2.7): the codes' lengths, themselves coded.
+fn write_tables(writer: &mut Writer, lengths_of_symbols: &[u8; LITERALS_AND_LENGTHS]) {
+    const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+    let used = lengths_of_symbols.iter().rposition(|&length| length > 0).map_or(0, |last| last + 1);
+    // One distance: 1, with a code of one bit.
+    let symbols = length_codes(&[&lengths_of_symbols[..used], &[1]].concat());
+
+    let mut counts = [0; 19];
+    for (symbol, _) in &symbols {
+        counts[usize::from(*symbol)] += 1;
+    }
+    let lengths: [u8; 19] = lengths(&counts, 7);
+    let codes = codes(&lengths);
+    let sent = ORDER.iter().rposition(|&symbol| lengths[symbol] > 0).map_or(0, |last| last + 1).max(4);
+
+    let number = |value: usize, length: u8| Code { bits: value as u16, length };
+    writer.put(number(0, 1)); // not the last block
+    writer.put(number(2, 2)); // codes of its own
+    writer.put(number(used - 257, 5));
+    writer.put(number(0, 5));
+    writer.put(number(sent - 4, 4));
+    for &symbol in &ORDER[..sent] {
+        writer.put(number(lengths[symbol].into(), 3));
+        writer.flush();
+    }
+    for (symbol, extra) in symbols {
+        writer.put(codes[usize::from(symbol)]);
+        writer.put(extra);
+        writer.flush();
+    }
+}
+
+/// Code lengths as symbols: 16 repeats the one before 3 to 6 times, 17 and 18 are 3 to 10 and 11 to
+/// 138 zeroes.
+fn length_codes(lengths: &[u8]) -> Vec<(u8, Code)> {
+    let mut symbols = Vec::new();
+    for equal in lengths.chunk_by(|a, b| a == b) {
+        let (value, mut left) = (equal[0], equal.len());
+        if value > 0 {
+            symbols.push((value, Code::default()));
+            left -= 1;
+        }
+        while left >= 3 {
+            let (symbol, least, most, bits) = match (value, left) {
+                (0, 11..) => (18, 11, 138, 7),
+                (0, _) => (17, 3, 10, 3),
+                _ => (16, 3, 6, 2),
+            };
+            let taken = left.min(most);
+            symbols.push((symbol, Code { bits: (taken - least) as u16, length: bits }));
+            left -= taken;
+        }
+        symbols.extend(std::iter::repeat_n((value, Code::default()), left));
+    }
+    symbols
+}
+
+fn write_pieces(
+    writer: &mut Writer,
+    data: &[u8],
+    start: usize,
+    pieces: &[Piece],
+    codes: &[Code; LITERALS_AND_LENGTHS],
+) {
+    let mut at = start;
+    for piece in pieces {
+        let (fours, rest) = data[at..at + piece.literals].as_chunks::<4>();
+        for four in fours {
+            for &byte in four {
+                writer.put(codes[usize::from(byte)]);
+            }
+            writer.flush();
+        }
+        for &byte in rest {
+            writer.put(codes[usize::from(byte)]);
+            writer.flush();
+        }
+        for_each_length(piece.run, |length| {
+            let (symbol, extra) = length_symbol(length);
+            writer.put(codes[symbol]);
+            writer.put(extra);
+            writer.put(Code { bits: 0, length: 1 }); // the distance
+            writer.flush();
+        });
+        at += piece.literals + piece.run;
+    }
+}
+
+/// Bits, the lowest first.
+#[derive(Default)]
+struct Writer {
+    bytes: Vec<u8>,
+    /// Whole bytes written; `bytes` is longer.
+    used: usize,
+    pending: u64,
+    /// Bits in `pending`, below 8 after a flush.
+    count: u32,
+}
+
+impl Writer {
+    /// Makes room for so many bytes, and the eight that a flush stores.
+    fn reserve(&mut self, bytes: usize) {
+        self.bytes.resize(self.used + bytes + 8, 0);
+    }
+
+    /// Adds up to 56 bits between two flushes.
+    #[inline]
+    fn put(&mut self, code: Code) {
+        self.pending |= u64::from(code.bits) << self.count;
+        self.count += u32::from(code.length);
+    }
+
+    #[inline]
+    fn flush(&mut self) {
+        self.bytes[self.used..self.used + 8].copy_from_slice(&self.pending.to_le_bytes());
+        self.used += self.count as usize / 8;
+        self.pending >>= self.count & !7;
+        self.count &= 7;
+    }
+
+    /// Ends with an empty stored block, and so on a whole byte.
+    fn finish(mut self) -> Vec<u8> {
+        self.reserve(16);
+        self.put(Code { bits: 0, length: 3 });
+        self.count = self.count.next_multiple_of(8);
+        self.flush();
+        self.bytes.truncate(self.used);
+        self.bytes.extend([0, 0, 0xff, 0xff]);
+        self.bytes
+    }
+}
