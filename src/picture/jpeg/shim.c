@@ -86,6 +86,9 @@ static void on_message(j_common_ptr cinfo, int level)
     return;
   switch (cinfo->err->msg_code) {
   case JWRN_EXTRANEOUS_DATA: /* padding between segments; several cameras write it */
+    if (cinfo->err->msg_parm.i[1] >= JPEG_RST0 && cinfo->err->msg_parm.i[1] < JPEG_RST0 + 8)
+      break; /* but inside a scan it is pixels that could not be read */
+    return;
   case JWRN_NOT_SEQUENTIAL:  /* zeroes in fields that a sequential scan does not use */
   case JWRN_JFIF_MAJOR:
   case JWRN_ADOBE_XFORM:

@@ -190,6 +190,15 @@ fn padding_between_segments_is_no_fault() {
     assert_eq!(decode(&padded).unwrap().image, decode(&whole).unwrap().image);
 }
 
+#[test]
+fn bytes_left_over_before_a_restart_marker_are_lost_pixels() {
+    let whole = file(&picture(90, 70), Kind { restart: 3, ..Kind::default() });
+    let marker = whole.windows(2).position(|pair| pair == [0xff, 0xd2]).unwrap();
+    let padded = [&whole[..marker], &[0x55; 9], &whole[marker..]].concat();
+    let error = decode(&padded).unwrap_err().to_string();
+    assert!(error.contains("extraneous"), "{error}");
+}
+
 /// A sequential file of three components, each with the grey picture in a scan of its own; the last
 /// scan `repeats` times.
 fn in_single_scans(image: &DynamicImage, repeats: usize) -> Vec<u8> {
