@@ -117,6 +117,7 @@ impl Pixels<'_> {
         let first = run.y as usize * stride + run.x as usize * self.channels;
         let encoded = coefficients.encode_alike(&self.samples[first..], (run.width, run.height), stride)?;
         let mut fresh = Reader::open(&encoded, false)?.read_coefficients()?;
+        coefficients.compare_codes(&fresh);
         for component in 0..components {
             let plane = coefficients.plane(component);
             let corner = (columns.start * plane.h, row * plane.v);

@@ -59,6 +59,7 @@ unsafe extern "C" {
     fn lacuna_jpeg_read_coefficients(session: *mut Opaque) -> c_int;
     fn lacuna_jpeg_plane(session: *const Opaque, component: u32, plane: *mut Plane);
     fn lacuna_jpeg_block_row(session: *mut Opaque, component: u32, row: u32, blocks: *mut *mut i16) -> c_int;
+    fn lacuna_jpeg_compare_codes(session: *mut Opaque, part: *const Opaque);
     fn lacuna_jpeg_encode(
         session: *mut Opaque,
         pixels: *const u8,
@@ -228,6 +229,13 @@ impl Coefficients<'_> {
             self.reader.handle.check(status, JpegError::Invalid)?;
             Ok(slice::from_raw_parts_mut(blocks, plane.blocks_wide as usize * 64))
         }
+    }
+
+    /// Finds out whether this file's Huffman tables can code `part`, which [`Self::encode_alike`] made.
+    pub fn compare_codes(&mut self, part: &Coefficients<'_>) {
+        assert_eq!(self.reader.frame.components, part.reader.frame.components, "not a part. This is a bug.");
+        // SAFETY: both sessions are open and have as many components.
+        unsafe { lacuna_jpeg_compare_codes(self.reader.pointer(), part.reader.handle.0.as_ptr()) }
     }
 
     /// Encodes `width` x `height` grey or RGB pixels with this file's tables, sampling and colour

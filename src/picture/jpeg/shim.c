@@ -17,6 +17,8 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
+#include "tables.h"
+
 /* Ordinary progressive files have about ten scans, the most thorough optimisers stay under 30. Each
  * scan is a pass over all coefficients, however few bytes it takes, so their number must be bounded. */
 #define MAX_SCANS 100
@@ -36,6 +38,7 @@ struct lacuna_jpeg {
   int in_scan_data;
   unsigned int restart_interval; /* of the first scan, in MCUs */
   jvirt_barray_ptr *coefficients;
+  int new_codes; /* a changed block needs a Huffman code that the file does not have */
   JOCTET *icc;
 
   struct jpeg_compress_struct out;
@@ -337,6 +340,13 @@ int lacuna_jpeg_block_row(struct lacuna_jpeg *session, uint32_t c, uint32_t row,
   return 0;
 }
 
+/* Compares the Huffman codes of a part that was encoded anew with the file's. */
+void lacuna_jpeg_compare_codes(struct lacuna_jpeg *session, const struct lacuna_jpeg *part)
+{
+  if (!tables_are_complete(&session->in) && !tables_cover(&session->in, &part->in))
+    session->new_codes = 1;
+}
+
 static void begin(struct lacuna_jpeg *session)
 {
   jpeg_destroy_compress(&session->out);
@@ -394,8 +404,8 @@ int lacuna_jpeg_encode(struct lacuna_jpeg *session, const uint8_t *pixels, uint3
   return 0;
 }
 
-/* Encodes grey or RGB pixels with the opened file's tables, sampling and colour space, as a plain
- * sequential file whose coefficients can be read back. */
+/* Encodes grey or RGB pixels with the opened file's quantisation tables, sampling and colour space, as
+ * a plain sequential file whose coefficients can be read back. */
 int lacuna_jpeg_encode_alike(struct lacuna_jpeg *session, const uint8_t *pixels, uint32_t width,
                              uint32_t height, size_t stride, const uint8_t **data, size_t *length)
 {
@@ -408,6 +418,8 @@ int lacuna_jpeg_encode_alike(struct lacuna_jpeg *session, const uint8_t *pixels,
   out->image_width = width;
   out->image_height = height;
   out->in_color_space = out->num_components == 1 ? JCS_GRAYSCALE : JCS_RGB;
+  /* Best tables list the codes that these pixels need. */
+  out->optimize_coding = !tables_are_complete(&session->in);
   jpeg_start_compress(out, TRUE);
   write_pixels(session, pixels, stride);
   finish(session, data, length);
@@ -424,63 +436,6 @@ static const jpeg_scan_info colour_scans[] = {
   { 1, { 1 }, 1, 63, 0, 0 },      { 1, { 0 }, 6, 63, 0, 0 }
 };
 
-/* Whether a Huffman table can code whatever an 8-bit picture may hold: differences of up to 11 bits
- * for DC; for AC every run of zeroes with every size up to 10, the end of block and 16 zeroes. */
-static int is_complete(const JHUFF_TBL *table, int ac)
-{
-  unsigned char seen[256] = { 0 };
-  int count = 0;
-
-  if (table == NULL)
-    return 0;
-  for (int length = 1; length <= 16; length++)
-    count += table->bits[length];
-  for (int i = 0; i < count && i < 256; i++)
-    seen[table->huffval[i]] = 1;
-  if (!ac) {
-    for (int size = 0; size <= 11; size++)
-      if (!seen[size])
-        return 0;
-    return 1;
-  }
-  for (int run = 0; run < 16; run++)
-    for (int size = 1; size <= 10; size++)
-      if (!seen[run << 4 | size])
-        return 0;
-  return seen[0x00] && seen[0xF0];
-}
-
-static void copy_table(j_compress_ptr out, JHUFF_TBL **to, const JHUFF_TBL *from)
-{
-  if (*to == NULL)
-    *to = jpeg_alloc_huff_table((j_common_ptr)out);
-  memcpy((*to)->bits, from->bits, sizeof from->bits);
-  memcpy((*to)->huffval, from->huffval, sizeof from->huffval);
-  (*to)->sent_table = FALSE;
-}
-
-/* Takes over the file's Huffman tables where they can code the changed blocks too, which the tables
- * that most cameras use can. It saves the pass over all coefficients that best tables are made of. */
-static int reuse_tables(const struct jpeg_decompress_struct *in, j_compress_ptr out)
-{
-  if (in->progressive_mode || in->arith_code || in->input_scan_number != 1)
-    return 0;
-  for (int c = 0; c < in->num_components; c++) {
-    const jpeg_component_info *component = &in->comp_info[c];
-    if (!is_complete(in->dc_huff_tbl_ptrs[component->dc_tbl_no], 0) ||
-        !is_complete(in->ac_huff_tbl_ptrs[component->ac_tbl_no], 1))
-      return 0;
-  }
-  for (int c = 0; c < in->num_components; c++) {
-    int dc = in->comp_info[c].dc_tbl_no, ac = in->comp_info[c].ac_tbl_no;
-    out->comp_info[c].dc_tbl_no = dc;
-    out->comp_info[c].ac_tbl_no = ac;
-    copy_table(out, &out->dc_huff_tbl_ptrs[dc], in->dc_huff_tbl_ptrs[dc]);
-    copy_table(out, &out->ac_huff_tbl_ptrs[ac], in->ac_huff_tbl_ptrs[ac]);
-  }
-  return 1;
-}
-
 /* Writes the session's coefficients as a file like the one that was opened: same tables, sampling,
  * colour space, restart interval, kind of entropy coding and progressive or not. */
 int lacuna_jpeg_write_coefficients(struct lacuna_jpeg *session, const uint8_t *exif,
@@ -495,7 +450,11 @@ int lacuna_jpeg_write_coefficients(struct lacuna_jpeg *session, const uint8_t *e
   jpeg_copy_critical_parameters(&session->in, out);
   out->restart_interval = session->restart_interval;
   out->arith_code = session->in.arith_code;
-  out->optimize_coding = !out->arith_code && !reuse_tables(&session->in, out);
+  out->optimize_coding = !out->arith_code;
+  if (!session->new_codes && tables_suffice(&session->in, session->coefficients)) {
+    copy_tables(&session->in, out);
+    out->optimize_coding = FALSE;
+  }
   if (session->in.progressive_mode) {
     out->scan_info = out->num_components == 1 ? grey_scans : colour_scans;
     out->num_scans = out->num_components == 1 ? 3 : 5;

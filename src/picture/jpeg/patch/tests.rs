@@ -5,6 +5,9 @@ use super::super::tests::{Kind, file, grey, picture, with_segment};
 use super::super::{decode, header};
 use super::*;
 
+/// How many random files are tried.
+const ROUNDS: u32 = 1_000;
+
 /// Tells which areas have a pixel of one of these.
 pub(in super::super) fn changed_in(holes: Vec<Rect>) -> impl Fn(Rect) -> bool {
     move |at| holes.iter().any(|hole| hole.intersects(&at))
@@ -286,21 +289,73 @@ fn a_hole_grows_to_whole_blocks_and_the_interpolated_pixel_around_them() {
     assert_eq!(grey_header.grow(hole), area(16, 16, 16, 16));
 }
 
+/// Whether a patch of everything to `edited` keeps the Huffman tables; its coefficients are right.
+fn keeps_tables(original: &[u8], edited: &DynamicImage) -> bool {
+    let patched = patch(original, edited, &|_| true).unwrap();
+    let whole = {
+        let mut like = Reader::open(original, false).unwrap().read_coefficients().unwrap();
+        let (pixels, channels) = samples(edited);
+        let size = (edited.width(), edited.height());
+        like.encode_alike(&pixels, size, size.0 as usize * channels as usize).unwrap()
+    };
+    for ((_, is), (_, should)) in blocks(&patched).into_iter().zip(blocks(&whole)) {
+        assert_eq!(is, should);
+    }
+    marker(&patched, 0xc4) == marker(original, 0xc4)
+}
+
 #[test]
-fn standard_tables_are_reused_and_others_optimised() {
-    let edited = RgbImage::from_fn(200, 160, |x, y| Rgb([(x * 7) as u8, (y * 13) as u8, (x * y) as u8]));
-    let edited = DynamicImage::from(edited);
+fn huffman_tables_are_kept_where_they_have_every_code() {
+    let noise = RgbImage::from_fn(200, 160, |x, y| Rgb([(x * 7) as u8, (y * 13) as u8, (x * y) as u8]));
+    let noise = DynamicImage::from(noise);
     let flat = DynamicImage::from(RgbImage::from_pixel(200, 160, Rgb([90, 90, 90])));
-    for optimised in [false, true] {
-        // An optimised flat picture has codes for almost nothing that the new pixels need.
-        let original = file(&flat, Kind { optimised, ..Kind::default() });
-        let patched = patch(&original, &edited, &|_| true).unwrap();
-        let whole = {
-            let mut like = Reader::open(&original, false).unwrap().read_coefficients().unwrap();
-            like.encode_alike(edited.as_bytes(), (200, 160), 600).unwrap()
-        };
-        assert_eq!(blocks(&patched)[0].1, blocks(&whole)[0].1);
-        let same_tables = marker(&patched, 0xc4) == marker(&original, 0xc4);
-        assert_eq!(same_tables, !optimised);
+    let optimised = Kind { optimised: true, ..Kind::default() };
+    // The standard's tables can code anything, those for a flat picture next to nothing.
+    assert!(keeps_tables(&file(&flat, Kind::default()), &noise));
+    assert!(!keeps_tables(&file(&flat, optimised), &noise));
+    let photo = picture(208, 160);
+    assert!(keeps_tables(&file(&photo, optimised), &photo));
+}
+
+#[test]
+fn a_new_brightness_alone_makes_new_tables() {
+    let flat = RgbImage::from_pixel(64, 64, Rgb([90, 90, 90]));
+    let mut edited = flat.clone();
+    for (x, y) in (16..32).flat_map(|x| (16..32).map(move |y| (x, y))) {
+        edited.put_pixel(x, y, Rgb([200, 200, 200]));
+    }
+    for (subsampling, restart) in
+        [(TJSAMP_TJSAMP_444, 0), (TJSAMP_TJSAMP_420, 0), (TJSAMP_TJSAMP_422, 3), (TJSAMP_TJSAMP_420, 1)]
+    {
+        let kind = Kind { subsampling, restart, optimised: true, ..Kind::default() };
+        assert!(!keeps_tables(&file(&flat.clone().into(), kind), &edited.clone().into()), "{kind:?}");
+    }
+}
+
+#[test]
+fn random_holes_in_random_files_follow_the_rule() {
+    let mut seed = 11_u32;
+    let mut random = move |below: u32| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 8) % below
+    };
+    let kinds = kinds();
+    for round in 0..ROUNDS {
+        let mut kind = kinds[random(kinds.len() as u32) as usize];
+        // The kinds with tables of their own are the ones with most to go wrong.
+        kind.optimised |= !kind.progressive && !kind.arithmetic && random(2) == 0;
+        let (width, height) = (1 + random(150), 1 + random(120));
+        let mut image = picture(width, height);
+        if random(3) == 0 {
+            image = image.adjust_contrast(-90.0);
+        }
+        let original = file(&image, kind);
+        let holes: Vec<Rect> = (0..random(4))
+            .map(|_| {
+                let (x, y) = (random(width), random(height));
+                area(x, y, 1 + random((width - x).min(40)), 1 + random((height - y).min(40)))
+            })
+            .collect();
+        check(&original, &holes, &format!("round {round}: {width}x{height} {kind:?} {holes:?}"));
     }
 }
