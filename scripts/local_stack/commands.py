@@ -78,9 +78,9 @@ def run() -> int:
 
 def with_triton(count: int, command: list[str]) -> int:
     """A command beside ``count`` Tritons; gives the command's exit status."""
+    installed = setup()
     if shutil.which(command[0]) is None:
         raise StackError(f"{command[0]} is no program that can be run")
-    installed = setup()
     with _signals_interrupt(), ExitStack() as stack:
         servers = []
         for number in range(count):
