@@ -100,12 +100,21 @@ def test_the_subject_is_erased(inpaint: Inpaint) -> None:
     assert not changed[:100, 150:250].any(), "the sky was changed"
 
 
-def test_a_jpeg_is_of_the_photos_size_and_close_to_it(inpaint: Inpaint) -> None:
+def test_a_jpeg_of_a_jpeg_changes_only_the_blocks_that_the_hole_touches(inpaint: Inpaint) -> None:
     before = pixels(PHOTOS / "coffee.jpg")
-    answer = inpaint(PHOTOS / "coffee.jpg", bbox=(40, 60, 70, 50), format="jpg")
-    after = pixels(answer, "JPEG")
+    region = disc(before.shape, x=190, y=140, radius=30)
+    answer = inpaint(PHOTOS / "coffee.jpg", mask=png(region), dilation=5, format="jpg")
+    # This photo's chroma is not subsampled, so a block is 8 x 8 pixels; its size is made of blocks.
+    blocks = grown(region, 5).reshape(before.shape[0] // 8, 8, before.shape[1] // 8, 8)
+    touched = blocks.any(axis=(1, 3)).repeat(8, axis=0).repeat(8, axis=1)
+    assert_filled(before, pixels(answer, "JPEG"), touched)
+
+
+def test_a_jpeg_of_another_photo_is_of_its_size_and_close_to_it(inpaint: Inpaint) -> None:
+    before = pixels(PHOTOS / "chelsea.png")
+    after = pixels(inpaint(PHOTOS / "chelsea.png", bbox=(40, 60, 70, 50), format="jpg"), "JPEG")
     assert after.shape == before.shape
-    far = np.s_[200:, 300:]
+    far = np.s_[150:, 200:]
     assert np.abs(after[far].astype(int) - before[far].astype(int)).mean() < 3
 
 
