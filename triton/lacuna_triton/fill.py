@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from patchmatch import patch_match
 from PIL import Image
 
+from lacuna_triton.padding import content_length, middle, mirrored
+
 PATCH_RADIUS = 3
 """Patches of 7x7 pixels. On photos of 300 to 1024 pixels a side, 5x5 lost more of the
 structure (the joints of a brick wall), and 9x9 took half as long again to look the same."""
@@ -19,6 +21,9 @@ FULL_SIZE_WORK = 200_000
 """So many pixels whose patch touches the hole are filled at full size, in about 4 s on one
 core. The time grows with their number; past it the fill is found at half size, which takes
 a quarter of the time, and in wide holes looks no worse: a patch covers twice as much."""
+
+SIDE_STEP = 64
+"""Sides are extended to a multiple of this."""
 
 UNKNOWN = 128
 """The grey that answers a window without a known pixel."""
@@ -37,42 +42,71 @@ def fill(image: Pixels, hole: Hole) -> Pixels:
     """The image [H, W, 3] with its hole [H, W] filled from its known pixels.
 
     Known pixels keep their values; what the image has inside the hole does not count.
+    Mirrored padding is not copied from: it shows what the content in the middle shows.
     """
+    if not hole.any():
+        return image
     if hole.all():
         return np.full_like(image, UNKNOWN)
-    if np.count_nonzero(_touched(hole)) > FULL_SIZE_WORK:
-        found = _fill_at_half_size(image, hole)
-    else:
-        found = _fill_at_full_size(image, hole)
-    return np.where(hole[:, :, None], found, image)
-
-
-def _fill_at_full_size(image: Pixels, hole: Hole) -> Pixels:
-    return patch_match.inpaint(image, hole, patch_size=PATCH_RADIUS)
-
-
-def _fill_at_half_size(image: Pixels, hole: Hole) -> Pixels:
     height, width = hole.shape
-    small = Image.fromarray(_fill_at_full_size(*halve(image, hole)))
-    # An odd side was extended by one pixel, which is cut off again.
+    rows, columns = _content_size(image, hole)
+    beyond = np.ones_like(hole)
+    beyond[middle(height, rows), middle(width, columns)] = False
+    found = _fill_content(*_even(image, hole, beyond))[:height, :width]
+    content = found[middle(height, rows), middle(width, columns)]
+    whole = content[np.ix_(mirrored(height, rows), mirrored(width, columns))]
+    return np.where(hole[:, :, None], whole, image)
+
+
+def _content_size(image: Pixels, hole: Hole) -> tuple[int, int]:
+    """Rows and columns of the content; what the image has inside the hole does not count."""
+    window = np.where(hole[:, :, None], np.uint8(0), image)
+    window = np.concatenate([window, hole[:, :, None].astype(np.uint8)], axis=2)
+    return content_length(window), content_length(window.swapaxes(0, 1))
+
+
+def _even(image: Pixels, hole: Hole, beyond: Hole) -> tuple[Pixels, Hole, Hole]:
+    """All three with sides that can be halved often; what is added is beyond the content.
+
+    Each level of the native code's pyramid drops the last row and column of an odd one, and
+    a window whose only known pixels they are would stay black.
+    """
+    added = [(0, -side % SIDE_STEP) for side in hole.shape]
+    return (
+        np.pad(image, [*added, (0, 0)]),
+        np.pad(hole, added),
+        np.pad(beyond, added, constant_values=True),
+    )
+
+
+def _fill_content(image: Pixels, hole: Hole, beyond: Hole) -> Pixels:
+    if np.count_nonzero(_touched(hole & ~beyond)) <= FULL_SIZE_WORK:
+        return _fill_at_full_size(image, hole, beyond)
+    small = Image.fromarray(_fill_at_full_size(*halve(image, hole, beyond)))
     whole = small.resize((2 * small.width, 2 * small.height), Image.Resampling.BICUBIC)
-    return np.asarray(whole)[:height, :width]
+    return np.asarray(whole)
 
 
-def halve(image: Pixels, hole: Hole) -> tuple[Pixels, Hole]:
-    """Both at half the size, odd sides rounded up.
+def _fill_at_full_size(image: Pixels, hole: Hole, beyond: Hole) -> Pixels:
+    # What is in the global mask is neither filled nor copied from.
+    never = beyond if beyond.any() else None
+    return patch_match.inpaint(image, hole, global_mask=never, patch_size=PATCH_RADIUS)
+
+
+def halve(image: Pixels, hole: Hole, beyond: Hole) -> tuple[Pixels, Hole, Hole]:
+    """All three at half the size; their sides must be even.
 
     A pixel is the mean of the known ones among the four under it, so no colour leaks out
-    of the hole; where all four are unknown it is part of the hole.
+    of the hole. Where none is known it is hole, and where all are beyond it is beyond.
     """
-    beyond = [(0, side % 2) for side in hole.shape]
-    known = ~np.pad(hole, beyond, constant_values=True)
-    pixels = np.pad(image, [*beyond, (0, 0)]).astype(np.uint16) * known[:, :, None]
-    height, width = known.shape
+    height, width = hole.shape
+    known = ~(hole | beyond)
+    pixels = image.astype(np.uint16) * known[:, :, None]
     sums = pixels.reshape(height // 2, 2, width // 2, 2, 3).sum((1, 3))
     counts = known.reshape(height // 2, 2, width // 2, 2).sum((1, 3))
     shares = np.maximum(counts, 1)[:, :, None]
-    return ((sums + shares // 2) // shares).astype(np.uint8), counts == 0
+    small = ((sums + shares // 2) // shares).astype(np.uint8)
+    return small, counts == 0, beyond.reshape(height // 2, 2, width // 2, 2).all((1, 3))
 
 
 def _touched(hole: Hole) -> Hole:

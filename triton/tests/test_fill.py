@@ -5,7 +5,7 @@ import pytest
 
 from lacuna_triton import fill as module
 from lacuna_triton.fill import UNKNOWN, fill, halve
-from tests.pictures import square_hole, texture
+from tests.pictures import Hole, Pixels, square_hole, texture
 
 
 @pytest.fixture
@@ -61,6 +61,35 @@ def test_one_known_pixel_gives_its_colour() -> None:
     assert np.abs(fill(image, hole).astype(int) - image).max() <= 1
 
 
+def test_mirrored_padding_is_not_copied_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = []
+    search = module._fill_at_full_size
+
+    def recording(image: Pixels, hole: Hole, beyond: Hole) -> Pixels:
+        searched.append(~beyond)
+        return search(image, hole, beyond)
+
+    monkeypatch.setattr(module, "_fill_at_full_size", recording)
+    edges = ((68, 68), (28, 28))
+    window = np.pad(texture(200)[:120], (*edges, (0, 0)), mode="reflect")
+    hole = np.pad(square_hole(200, 50)[40:160], edges, mode="reflect")
+    filled = fill(window, hole)
+    rows, columns = searched[0].any(1).nonzero()[0], searched[0].any(0).nonzero()[0]
+    assert (rows[0], rows[-1], columns[0], columns[-1]) == (68, 187, 28, 227)
+    assert np.array_equal(filled, np.pad(filled[68:188, 28:228], (*edges, (0, 0)), mode="reflect"))
+
+
+@pytest.mark.parametrize("height", [1, 2, 3, 7, 8, 40])
+@pytest.mark.parametrize("width", [2, 5, 6, 13])
+def test_the_smallest_photos_are_filled(height: int, width: int) -> None:
+    image = texture(40)[:height, :width]
+    hole = np.zeros((height, width), dtype=bool)
+    hole[0, 0] = True
+    filled = fill(image, hole)
+    assert filled.shape == image.shape
+    assert np.array_equal(filled[~hole], image[~hole])
+
+
 def test_a_hole_of_scattered_pixels_is_filled(at_half_size: None) -> None:
     image = np.full((256, 256, 3), 77, dtype=np.uint8)
     hole = np.random.default_rng(0).random((256, 256)) < 0.5
@@ -69,12 +98,23 @@ def test_a_hole_of_scattered_pixels_is_filled(at_half_size: None) -> None:
 
 
 def test_halving_takes_the_mean_of_known_pixels_only() -> None:
-    image = np.arange(3 * 3 * 3, dtype=np.uint8).reshape(3, 3, 3)
-    hole = np.array([[False, True, True], [True, True, True], [False, False, True]])
-    small, still_hole = halve(image, hole)
+    image = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
+    hole = np.array([[0, 1, 1, 1], [1, 1, 1, 1], [0, 0, 1, 1], [1, 1, 1, 1]], dtype=bool)
+    beyond = np.array([[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]], dtype=bool)
+    small, still_hole, still_beyond = halve(image, hole, beyond)
     assert still_hole.tolist() == [[False, True], [False, True]]
+    assert still_beyond.tolist() == [[False, False], [False, True]]
     assert small[0, 0].tolist() == image[0, 0].tolist()
-    assert small[1, 0].tolist() == [20, 21, 22], "18 and 21 have the mean 19.5, rounded up"
+    assert small[1, 0].tolist() == [26, 27, 28], "24 and 27 have the mean 25.5, rounded up"
+
+
+@pytest.mark.parametrize("row", [0, 254])
+@pytest.mark.parametrize("side", [255, 256, 257])
+def test_one_known_row_is_enough(row: int, side: int) -> None:
+    image = np.full((side, side, 3), (10, 200, 90), dtype=np.uint8)
+    hole = np.ones((side, side), dtype=bool)
+    hole[row, ::7] = False
+    assert np.abs(fill(image, hole).astype(int) - image).max() <= 1
 
 
 def test_pixels_touched_are_those_whose_patch_has_a_hole_pixel() -> None:
