@@ -5,7 +5,9 @@
 ``packages`` system packages: which are there, and installing the others
 ``install``  ``setup``: the virtual environment with Triton in it
 ``isnet``    ``setup``: the weights of the embedded segmenter
+``ports``    free ports on loopback
 ``triton``   one Triton process: start, readiness, end
+``gateway``  the gateway process of ``run``
 ``commands`` what the command line does
 ``cli``      the command line
 """

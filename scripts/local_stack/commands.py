@@ -136,7 +136,7 @@ def _greeting(gateway: Gateway) -> str:
     lines += [
         "try:",
         f'  curl -H "Authorization: Bearer {token}" -F file=@tests/photos/rocket.jpg '
-        f"-F x=295 -F y=90 -F w=66 -F h=330 {gateway.address}/inpaint -o out.png",
+        f"-F x=295 -F y=70 -F w=75 -F h=330 {gateway.address}/inpaint -o out.png",
         "Ctrl-C ends both programs.",
     ]
     return "\n".join(lines)
