@@ -5,6 +5,7 @@ use std::{env, error::Error, fs, path::Path};
 
 const PROTO: &str = "proto/inference.proto";
 const SHIM: &str = "src/picture/jpeg/shim.c";
+const TABLES: &str = "src/picture/jpeg/tables.h";
 
 fn main() -> Result<(), Box<dyn Error>> {
     protocol()?;
@@ -13,6 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn jpeg() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={SHIM}");
+    println!("cargo:rerun-if-changed={TABLES}");
     let include = env::var("DEP_TURBOJPEG_INCLUDE")?;
     cc::Build::new()
         .file(SHIM)

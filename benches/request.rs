@@ -7,7 +7,11 @@
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use fast_image_resize::{PixelType, Resizer, images::Image, images::ImageRef};
+use fast_image_resize::{
+    Resizer,
+    images::{TypedImage, TypedImageRef},
+    pixels::U8x3,
+};
 use image::{DynamicImage, RgbImage};
 use lacuna::{app::App, config::Config, picture};
 use reqwest::multipart::{Form, Part};
@@ -117,9 +121,10 @@ fn photo(width: u32, height: u32) -> Vec<u8> {
     let file = std::fs::read("tests/photos/coffee.jpg").expect("the photo of the tests");
     let small = picture::jpeg::decode(&file).expect("a JPEG").image.to_rgb8();
     let source =
-        ImageRef::new(small.width(), small.height(), &small, PixelType::U8x3).expect("a whole picture");
-    let mut large = Image::new(width, height, PixelType::U8x3);
-    Resizer::new().resize(&source, &mut large, None).expect("equal pixel types");
+        TypedImageRef::<U8x3>::from_buffer(small.width(), small.height(), &small).expect("a whole picture");
+    let mut samples = vec![0; width as usize * height as usize * 3];
+    let mut large = TypedImage::<U8x3>::from_buffer(width, height, &mut samples).expect("a whole picture");
+    Resizer::new().resize_typed(&source, &mut large, None).expect("a whole picture");
     let mut seed = 1u32;
     let mut samples = large.into_vec();
     for sample in &mut samples {

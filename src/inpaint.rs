@@ -285,7 +285,12 @@ impl Bench<'_> {
         encoded.map_err(|error| Error::Internal(error.to_string()))
     }
 
-    async fn encode_into(&mut self, original: Bytes, photo: Picture, hole: Mask) -> Result<picture::Encoded, Error> {
+    async fn encode_into(
+        &mut self,
+        original: Bytes,
+        photo: Picture,
+        hole: Mask,
+    ) -> Result<picture::Encoded, Error> {
         let encoded = self.work("encode", move || picture::encode_jpeg_into(&original, photo, &hole)).await?;
         encoded.map_err(|error| Error::Internal(error.to_string()))
     }

@@ -5,11 +5,13 @@ mod encode;
 mod error;
 mod heic;
 pub mod jpeg;
+pub mod png_encode;
 mod rgb;
 
 pub use decode::{Format, Header, MAX_BYTES, MAX_SIDE, decode, inspect};
 pub use encode::{Encoded, OutputFormat, encode, encode_jpeg_into};
 pub use error::Error;
+pub use png_encode::Colour;
 
 use image::{DynamicImage, metadata::Orientation};
 
@@ -23,13 +25,6 @@ pub struct Picture {
     colour: Colour,
     /// How the stored picture was turned to be upright.
     orientation: Orientation,
-}
-
-/// The colour space of a picture's samples, as its file told it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Colour {
-    /// An ICC profile.
-    pub icc: Option<Vec<u8>>,
 }
 
 /// The samples of a picture, row by row, channels interleaved.

@@ -2,7 +2,9 @@
 //! at the photo's resolution.
 
 use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images::Image, images::ImageRef,
+    FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedImage, TypedImageRef},
+    pixels::{U8, U8x3, U8x4},
 };
 use ndarray::{Array2, Array3, Axis, s};
 
@@ -72,7 +74,7 @@ pub fn uncut(fill: &Array3<u8>, window: &Window) -> Vec<u8> {
         across(core.width),
         down(core.height),
     );
-    resize(&content, (width, height), PixelType::U8x3, (core.width, core.height), options)
+    resize::<U8x3>(&content, (width, height), (core.width, core.height), options)
 }
 
 /// The whole picture as the segmenter's input, `[1024, 1024, 3]` RGB, not keeping its proportions.
@@ -83,7 +85,7 @@ pub fn for_segmenter(picture: &Picture) -> Array3<u8> {
         ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
     let side = SEGMENTER_SIDE as usize;
     let rgb = picture.rgb8_over_grey();
-    let small = resize(&rgb, size, PixelType::U8x3, (SEGMENTER_SIDE, SEGMENTER_SIDE), options);
+    let small = resize::<U8x3>(&rgb, size, (SEGMENTER_SIDE, SEGMENTER_SIDE), options);
     Array3::from_shape_vec((side, side, 3), small).expect("the size asked for. This is a bug.")
 }
 
@@ -94,7 +96,7 @@ pub fn subject(alpha: &Array2<u8>, width: u32, height: u32) -> Mask {
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
     let side = (SEGMENTER_SIDE, SEGMENTER_SIDE);
     let alpha: Vec<u8> = alpha.iter().copied().collect();
-    let alpha = resize(&alpha, side, PixelType::U8, (width, height), options);
+    let alpha = resize::<U8>(&alpha, side, (width, height), options);
     let mut subject = Mask::from_levels(width, height, &alpha, 128);
     subject.remove_small(subject.count().div_ceil(1000));
     subject
@@ -110,7 +112,7 @@ fn shrink_known(image: &[u8], hole: &[u8], source: Rect, to: (u32, u32)) -> Vec<
     // Hamming is nearly as sharp as bicubic and, having no negative lobes, safe beside zero weights.
     let options =
         ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Hamming)).use_alpha(true);
-    let small = resize(&weighted, (source.width, source.height), PixelType::U8x4, to, options);
+    let small = resize::<U8x4>(&weighted, (source.width, source.height), to, options);
     small.chunks_exact(4).flat_map(|rgba| [rgba[0], rgba[1], rgba[2]]).collect()
 }
 
@@ -170,17 +172,21 @@ fn mirrored(i: i64, length: u32) -> usize {
     i.min(period - i).min(i64::from(length) - 1) as usize
 }
 
-fn resize(
+/// `from`, samples of pixels `P`, at another size. Typed, since the untyped call compiles the resizer for
+/// every pixel type there is.
+fn resize<P: PixelTrait>(
     from: &[u8],
     (width, height): (u32, u32),
-    pixel: PixelType,
     to: (u32, u32),
     options: ResizeOptions,
 ) -> Vec<u8> {
-    let source = ImageRef::new(width, height, from, pixel).expect("a whole picture. This is a bug.");
-    let mut target = Image::new(to.0, to.1, pixel);
+    let source =
+        TypedImageRef::<P>::from_buffer(width, height, from).expect("a whole picture. This is a bug.");
+    let mut samples = vec![0; to.0 as usize * to.1 as usize * P::size()];
+    let mut target =
+        TypedImage::<P>::from_buffer(to.0, to.1, &mut samples).expect("a whole picture. This is a bug.");
     Resizer::new()
-        .resize(&source, &mut target, &options)
-        .expect("equal pixel types and a crop inside the picture. This is a bug.");
-    target.into_vec()
+        .resize_typed(&source, &mut target, &options)
+        .expect("a crop inside the picture. This is a bug.");
+    samples
 }

@@ -158,9 +158,25 @@ fn decode_png(bytes: &[u8]) -> Result<(Picture, Option<Vec<u8>>), Error> {
         (png::ColorType::Indexed, _) => None,
     }
     .ok_or_else(|| Error::invalid("an unexpected colour type"))?;
-    let colour = Colour { icc: info.icc_profile.as_ref().map(|icc| icc.to_vec()), ..Colour::default() };
     let exif = info.exif_metadata.as_ref().map(|exif| exif.to_vec());
-    Ok((Picture::stored(image, colour), exif))
+    Ok((Picture::stored(image, png_colour(info)), exif))
+}
+
+fn png_colour(info: &png::Info) -> Colour {
+    let pair = |(x, y): (png::ScaledFloat, png::ScaledFloat)| [x.into_scaled(), y.into_scaled()];
+    Colour {
+        icc: info.icc_profile.as_ref().map(|icc| icc.to_vec()),
+        srgb: info.srgb.map(|intent| intent as u8),
+        gamma: info.gama_chunk.map(png::ScaledFloat::into_scaled),
+        chromaticities: info.chrm_chunk.map(|of| {
+            let [white, red, green, blue] = [of.white, of.red, of.green, of.blue].map(pair);
+            [white[0], white[1], red[0], red[1], green[0], green[1], blue[0], blue[1]]
+        }),
+        cicp: info.coding_independent_code_points.map(|points| {
+            let range = u8::from(points.is_video_full_range_image);
+            [points.color_primaries, points.transfer_function, points.matrix_coefficients, range]
+        }),
+    }
 }
 
 /// A picture of 16-bit samples, from PNG's big-endian bytes.

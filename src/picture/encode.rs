@@ -1,8 +1,10 @@
 //! From a picture to bytes.
 
-use image::{DynamicImage, ExtendedColorType, ImageEncoder, codecs::webp::WebPEncoder, metadata::Orientation};
+use image::{
+    DynamicImage, ExtendedColorType, ImageEncoder, codecs::webp::WebPEncoder, metadata::Orientation,
+};
 
-use super::{Picture, jpeg};
+use super::{Picture, jpeg, png_encode};
 use crate::{geometry::Rect, mask::Mask};
 
 /// The formats we write.
@@ -55,7 +57,7 @@ impl EncodeError {
 pub fn encode(picture: &Picture, format: OutputFormat) -> Result<Encoded, EncodeError> {
     match format {
         OutputFormat::Png => {
-            let bytes = encode_png(picture)?;
+            let bytes = png_encode::encode(&picture.image, &picture.colour);
             Ok(Encoded { bytes, warning: None })
         }
         OutputFormat::WebP => encode_webp(picture),
@@ -91,20 +93,6 @@ fn inverse(orientation: Orientation) -> Orientation {
         Orientation::Rotate270 => Orientation::Rotate90,
         other => other,
     }
-}
-
-fn encode_png(picture: &Picture) -> Result<Vec<u8>, EncodeError> {
-    let mut bytes = Vec::new();
-    let mut encoder = image::codecs::png::PngEncoder::new_with_quality(
-        &mut bytes,
-        image::codecs::png::CompressionType::Fast,
-        image::codecs::png::FilterType::Adaptive,
-    );
-    if let Some(icc) = &picture.colour.icc {
-        encoder.set_icc_profile(icc.clone()).map_err(EncodeError::from)?;
-    }
-    picture.image.write_with_encoder(encoder).map_err(EncodeError::from)?;
-    Ok(bytes)
 }
 
 fn encode_webp(picture: &Picture) -> Result<Encoded, EncodeError> {
