@@ -1,10 +1,15 @@
 # Everything a person or CI does here. `make` alone lists it.
 
 STACK := python3 scripts/stack.py
-PYTHON := .triton/venv/bin/python
+# The environments of Python code: the local Triton's, that of the tests of the service, the models'.
+TRITON_PYTHON := .triton/venv/bin/python
+TESTS_PYTHON := tests/.venv/bin/python
+MODELS_PYTHON := models/.venv/bin/python
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help run gateway triton models test test-rust test-python lint bench build deps setup
+.PHONY: help run gateway triton build deps setup dev models test test-rust test-stack test-client \
+	test-codecs test-models test-torch lint lint-rust lint-python bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -18,6 +23,9 @@ gateway: build ## the gateway alone, in front of LACUNA_TRITON
 triton: setup ## one Triton alone, on TRITON_GRPC_PORT (8001), TRITON_HTTP_PORT, TRITON_METRICS_PORT
 	@$(STACK) triton
 
+models: $(MODELS_PYTHON) ## big-LaMa and BiRefNet for the local Triton; MODELS_FROM=folder takes files
+	@cd models && .venv/bin/python -m lacuna_models export $(if $(BIREFNET),--network $(BIREFNET))
+
 build: deps
 	cargo build --release --locked
 
@@ -27,15 +35,54 @@ deps:
 setup:
 	@$(STACK) setup
 
-test: test-rust test-python ## all tests; those of the service against a real Triton
+dev:
+	@$(STACK) dev
 
-test-rust: deps setup
+test: test-rust test-stack test-client test-codecs test-models ## all tests; those of the service against a real Triton
+
+test-rust: deps setup ## the gateway: units, and the service through its API
 	$(STACK) with-triton -- cargo test --release --locked
 
-lint: deps ## formatting, lints with warnings as errors, documentation
+test-stack: dev ## the local Triton, its models and the scripts
+	$(STACK) with-triton -- $(TRITON_PYTHON) -m pytest -q triton
+	$(TRITON_PYTHON) -m pytest -q scripts
+
+test-client: build setup $(TESTS_PYTHON) ## the published Python client against the service
+	$(STACK) with-triton -- $(TESTS_PYTHON) -m pytest -q tests/client
+
+test-codecs: build dev $(TESTS_PYTHON) ## the codecs beside Pillow, libjpeg-turbo, netpbm and pngcheck
+	cargo build --release --locked --example codec
+	$(TESTS_PYTHON) -m pytest -q tests/reference
+
+test-models: setup $(MODELS_PYTHON) ## the models' tool
+	cd models && .venv/bin/python -m pytest -q
+	cd models && .venv/bin/python -m pytest -q tests_triton
+
+# Not a part of `test`: PyTorch takes longer to install than all else together.
+test-torch: ## the models' graphs against PyTorch; needs apt-get install python3-torch python3-torchvision
+	/usr/bin/python3 -m venv --system-site-packages models/tests_torch/.venv
+	models/tests_torch/.venv/bin/python $(PIP_INSTALL) --requirement models/requirements.txt
+	cd models && tests_torch/.venv/bin/python -m pytest -q tests_torch
+
+lint: lint-rust lint-python ## formatting, lints with warnings as errors, documentation
+
+lint-rust: deps
 	cargo fmt --check
 	cargo clippy --release --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
 
+lint-python: dev $(TESTS_PYTHON) $(MODELS_PYTHON)
+	set -e; check() { cd $$1; $$2/ruff format --check .; $$2/ruff check .; $$2/mypy $$3; }; \
+	for folder in scripts triton; do (check $$folder ../.triton/venv/bin); done; \
+	for folder in client reference; do \
+		(check tests/$$folder ../.venv/bin "--config-file ../pyproject.toml ."); done; \
+	check models .venv/bin
+
 bench: build setup ## how long a request takes and where, beside bare codecs
 	$(STACK) with-triton -- cargo bench --locked
+
+# Made with the interpreter that fits the local Triton, which fits these too.
+%/.venv/bin/python: %/requirements.txt | setup
+	$(TRITON_PYTHON) -m venv $*/.venv
+	$@ $(PIP_INSTALL) --requirement $<
+	@touch $@

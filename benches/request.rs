@@ -126,7 +126,6 @@ fn photo(width: u32, height: u32) -> Vec<u8> {
     let mut large = TypedImage::<U8x3>::from_buffer(width, height, &mut samples).expect("a whole picture");
     Resizer::new().resize_typed(&source, &mut large, None).expect("a whole picture");
     let mut seed = 1u32;
-    let mut samples = large.into_vec();
     for sample in &mut samples {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         *sample = sample.saturating_add((seed >> 29) as u8);

@@ -51,8 +51,8 @@ pub fn paste(picture: &mut Picture, fill: &[u8], core: Rect, open: &Mask, feathe
     let (channels, alpha, width) = (picture.channels(), picture.has_alpha(), picture.width());
     let paste = Paste { fill, core, open, feather, channels, alpha, width };
     match picture.samples_mut() {
-        SamplesMut::Eight(samples) => paste.into_samples(samples),
-        SamplesMut::Sixteen(samples) => paste.into_samples(samples),
+        SamplesMut::Eight(samples) => paste.write(samples),
+        SamplesMut::Sixteen(samples) => paste.write(samples),
     }
 }
 
@@ -67,7 +67,7 @@ struct Paste<'a> {
 }
 
 impl Paste<'_> {
-    fn into_samples<L: Level>(&self, samples: &mut [L]) {
+    fn write<L: Level>(&self, samples: &mut [L]) {
         let core = self.core;
         let colours = self.channels - usize::from(self.alpha);
         let row_length = self.width as usize * self.channels;

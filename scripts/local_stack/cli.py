@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("setup", help="install what the local Triton needs, under .triton")
     commands.add_parser("deps", help="install the system packages of the Rust build")
-    commands.add_parser("dev", help="setup, and the tools that check the Python code")
+    commands.add_parser("dev", help="setup, and what the tests need")
     commands.add_parser(
         "triton",
         help="one Triton in the foreground, on TRITON_GRPC_PORT (8001), TRITON_HTTP_PORT (8000) "

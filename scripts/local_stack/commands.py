@@ -40,7 +40,8 @@ def install() -> int:
 
 
 def dev() -> int:
-    """What checks the Python code, beside what the local Triton needs."""
+    """What the tests and the checks of the Python code need, beside what the local Triton needs."""
+    packages.ensure(packages.TESTS)
     install_dev_tools(setup())
     return 0
 

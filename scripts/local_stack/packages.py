@@ -36,6 +36,13 @@ RUST_BUILD = (
     Need("libde265-dev", "reading HEIC", _libde265),
 )
 
+TESTS = (
+    Need("libjpeg-turbo-progs", "making and reading JPEG files", _program("cjpeg")),
+    Need("netpbm", "reading PNG files", _program("pngtopam")),
+    Need("pngcheck", "checking PNG files", _program("pngcheck")),
+)
+"""What the tests compare the codecs with."""
+
 
 def python_needs(version: str) -> tuple[Need, ...]:
     """What an interpreter needs besides itself to serve Triton; Debian packages it apart."""

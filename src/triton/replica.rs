@@ -305,6 +305,8 @@ fn classify(status: &Status) -> Attempt {
         Code::Unavailable if message.contains("timeout expired") => Attempt::Full(message),
         Code::ResourceExhausted => Attempt::Full(message),
         Code::Unavailable | Code::NotFound | Code::Cancelled => Attempt::Gone(message),
+        // A Python model whose process was killed, in a Triton that still says it is ready.
+        Code::Internal if message.contains("Stub process") => Attempt::Gone(message),
         Code::DeadlineExceeded => Attempt::Late(message),
         _ => Attempt::Bad(message),
     }

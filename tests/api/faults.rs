@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use reqwest::multipart::Form;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::{
     helpers::{boxed, error_of, photo, spawn_app_before, spawn_app_with},
@@ -50,12 +50,18 @@ async fn a_replica_that_goes_away_is_replaced_by_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_that_says_it_is_stopping_is_replaced() {
-    let well = StandIn::start().await;
-    let lost = StandIn::answering(Duration::ZERO, |_| Err(Status::unavailable("Server is stopping"))).await;
-    let app = spawn_app_with(&format!("{},{}", lost.url(), well.url()), &[]).await;
-    for _ in 0..12 {
-        assert_eq!(app.inpaint(form()).await.status(), 200);
+async fn a_replica_that_says_it_went_away_is_replaced() {
+    for (code, message) in [
+        (Code::Unavailable, "Server is stopping, scheduler for model has stopped accepting new requests"),
+        (Code::Internal, "Stub process 'patchmatch_0_0' is not healthy."),
+        (Code::NotFound, "Request for unknown model: 'patchmatch' is not found"),
+    ] {
+        let well = StandIn::start().await;
+        let lost = StandIn::answering(Duration::ZERO, move |_| Err(Status::new(code, message))).await;
+        let app = spawn_app_with(&format!("{},{}", lost.url(), well.url()), &[]).await;
+        for _ in 0..12 {
+            assert_eq!(app.inpaint(form()).await.status(), 200, "{message}");
+        }
     }
 }
 

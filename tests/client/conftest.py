@@ -1,22 +1,64 @@
-"""The published client, pointed at a running gateway."""
+"""The real gateway, in front of the Triton of LACUNA_TEST_TRITON, and the published client."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import hashlib
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from useknockout import AsyncKnockout, Knockout
 
-from service import SECONDS, Inpaint, environment
+ROOT = Path(__file__).resolve().parents[2]
+PHOTOS = ROOT / "tests" / "photos"
+GATEWAY = ROOT / "target" / "release" / "lacuna"
+MANY = "a-token-for-many-requests"
+FEW = "a-token-for-few-requests"
+SECONDS = 300.0
+"""How long an answer may take, on a machine that computes everything itself."""
+
+Inpaint = Callable[..., bytes]
+"""The client's `inpaint`: a photo and, by name, mask, bbox, dilation and format."""
+
+
+@pytest.fixture(scope="session")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a gateway that knows two callers, one of them with a quota of three."""
+    triton = os.environ.get("LACUNA_TEST_TRITON", "")
+    if not triton:
+        pytest.fail("LACUNA_TEST_TRITON is not set; run `make test-client`", pytrace=False)
+    folder = tmp_path_factory.mktemp("gateway")
+    tokens = folder / "tokens"
+    lines = [f"many {_hash(MANY)} 6000 1000", f"few {_hash(FEW)} 1 3"]
+    tokens.write_text("\n".join(lines) + "\n")
+    port, admin = _free_port(), _free_port()
+    settings = {
+        "LACUNA_LISTEN": f"127.0.0.1:{port}",
+        "LACUNA_ADMIN_LISTEN": f"127.0.0.1:{admin}",
+        "LACUNA_TRITON": triton,
+        "LACUNA_TOKENS_FILE": str(tokens),
+    }
+    log = folder / "log"
+    with log.open("wb") as errors:
+        gateway = subprocess.Popen([GATEWAY], env=os.environ | settings, stderr=errors)
+    try:
+        _wait(port, gateway, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        gateway.terminate()
+        gateway.wait(timeout=60)
 
 
 @pytest.fixture(params=["sync", "async"])
-def inpaint_as(request: pytest.FixtureRequest) -> Callable[[str], Inpaint]:
+def inpaint_as(request: pytest.FixtureRequest, url: str) -> Callable[[str], Inpaint]:
     """The client's `inpaint` with the given token; every test runs with both of its kinds."""
-    url = environment("LACUNA_TEST_URL")
 
     def connect(token: str) -> Inpaint:
         def sync_inpaint(photo: Path | bytes, **fields: Any) -> bytes:
@@ -37,4 +79,33 @@ def inpaint_as(request: pytest.FixtureRequest) -> Callable[[str], Inpaint]:
 @pytest.fixture
 def inpaint(inpaint_as: Callable[[str], Inpaint]) -> Inpaint:
     """The client's `inpaint`, with a token that may send much."""
-    return inpaint_as(environment("LACUNA_TEST_TOKEN"))
+    return inpaint_as(MANY)
+
+
+@pytest.fixture
+def inpaint_with_few(inpaint_as: Callable[[str], Inpaint]) -> Inpaint:
+    """The client's `inpaint`, with a token that may send little."""
+    return inpaint_as(FEW)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(port: int, gateway: subprocess.Popen[bytes], log: Path) -> None:
+    """Until the gateway accepts connections."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end and gateway.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    pytest.fail(f"the gateway did not start: {log.read_text()}", pytrace=False)

@@ -17,7 +17,7 @@ from useknockout import (
     RateLimitError,
 )
 
-from service import PHOTOS, Inpaint, environment
+from conftest import PHOTOS, Inpaint
 
 PHOTO = PHOTOS / "chelsea.png"
 
@@ -104,14 +104,12 @@ def test_a_file_that_is_no_picture_is_status_415(inpaint: Inpaint) -> None:
     assert code(caught.value) == "unsupported_media_type"
 
 
-def test_a_used_up_quota_is_a_rate_limit_error(inpaint_as: Callable[[str], Inpaint]) -> None:
-    inpaint = inpaint_as(environment("LACUNA_TEST_SLOW_TOKEN"))
-
+def test_a_used_up_quota_is_a_rate_limit_error(inpaint_with_few: Inpaint) -> None:
     def send_until_refused() -> None:
         for _ in range(20):
             # Refused after it was counted, and before anything is computed.
             with pytest.raises(BadRequestError):
-                inpaint(PHOTO, dilation=33)
+                inpaint_with_few(PHOTO, dilation=33)
 
     with pytest.raises(RateLimitError) as caught:
         send_until_refused()

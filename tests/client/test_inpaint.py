@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from service import PHOTOS, Inpaint
+from conftest import PHOTOS, Inpaint
 
 Pixels = npt.NDArray[np.uint8]
 Region = npt.NDArray[np.bool_]

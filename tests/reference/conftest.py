@@ -44,7 +44,10 @@ def photo() -> npt.NDArray[np.uint8]:
     green = 40 + x * 0.3 + 60 * ((x // 50 + y // 40) % 2)
     blue = 230 - y * 0.6 + 25 * np.sin(x * y / 900)
     noise = np.random.default_rng(7).normal(0, 6, (300, 451, 3))
-    return np.clip(np.dstack([red, green, blue]) + noise, 0, 255).astype(np.uint8)
+    colours: npt.NDArray[np.uint8] = np.clip(np.dstack([red, green, blue]) + noise, 0, 255).astype(
+        np.uint8
+    )
+    return colours
 
 
 def read_samples(path: Path) -> Samples:
