@@ -9,7 +9,7 @@ pub mod png_encode;
 mod rgb;
 
 pub use decode::{Format, Header, MAX_BYTES, MAX_SIDE, decode, inspect};
-pub use encode::{Encoded, OutputFormat, encode, encode_jpeg_into};
+pub use encode::{EncodeError, Encoded, OutputFormat, encode, encode_jpeg_into};
 pub use error::Error;
 pub use png_encode::Colour;
 
