@@ -11,9 +11,10 @@ mod rgb;
 pub use decode::{Format, Header, MAX_BYTES, MAX_SIDE, decode, inspect};
 pub use encode::{EncodeError, Encoded, OutputFormat, encode, encode_jpeg_into};
 pub use error::Error;
+pub use heic::{COMMAND as HEIC_COMMAND, decode_from_stdin as decode_heic_from_stdin, decode_heic_with};
 pub use png_encode::Colour;
 
-use image::{DynamicImage, metadata::Orientation};
+use image::{DynamicImage, ImageBuffer, metadata::Orientation};
 
 use crate::geometry::Rect;
 
@@ -41,6 +42,30 @@ pub enum SamplesMut<'a> {
     Eight(&'a mut [u8]),
     /// 16 bits a sample.
     Sixteen(&'a mut [u16]),
+}
+
+/// Samples on their way from a decoder.
+enum Raw {
+    Eight(Vec<u8>),
+    Sixteen(Vec<u16>),
+}
+
+impl Raw {
+    /// An image of these samples, row by row, or `None` where they are not as many as it has.
+    fn into_image(self, width: u32, height: u32, channels: usize) -> Option<DynamicImage> {
+        use DynamicImage as D;
+        match (self, channels) {
+            (Self::Eight(raw), 1) => ImageBuffer::from_raw(width, height, raw).map(D::ImageLuma8),
+            (Self::Eight(raw), 2) => ImageBuffer::from_raw(width, height, raw).map(D::ImageLumaA8),
+            (Self::Eight(raw), 3) => ImageBuffer::from_raw(width, height, raw).map(D::ImageRgb8),
+            (Self::Eight(raw), 4) => ImageBuffer::from_raw(width, height, raw).map(D::ImageRgba8),
+            (Self::Sixteen(raw), 1) => ImageBuffer::from_raw(width, height, raw).map(D::ImageLuma16),
+            (Self::Sixteen(raw), 2) => ImageBuffer::from_raw(width, height, raw).map(D::ImageLumaA16),
+            (Self::Sixteen(raw), 3) => ImageBuffer::from_raw(width, height, raw).map(D::ImageRgb16),
+            (Self::Sixteen(raw), 4) => ImageBuffer::from_raw(width, height, raw).map(D::ImageRgba16),
+            _ => None,
+        }
+    }
 }
 
 impl Picture {

@@ -31,6 +31,8 @@ pub enum ApiError {
     PartialBox,
     /// The body did not arrive in time.
     BodyTimeout,
+    /// Too much is being uploaded, or the shared quotas cannot be had and must be.
+    Overloaded,
     /// The way of the request ended in an error.
     Inpaint(inpaint::Error),
     /// A panic, or another failure of our own.
@@ -76,6 +78,7 @@ impl ApiError {
             Self::BadFormat => (400, "invalid_format", "format must be png, webp or jpg.".into()),
             Self::PartialBox => (400, "invalid_bbox", "bbox needs all of x, y, w and h.".into()),
             Self::BodyTimeout => (408, "request_timeout", "The request body did not arrive in time.".into()),
+            Self::Overloaded => (503, "overloaded", OVERLOADED.into()),
             Self::Inpaint(error) => return of_inpaint(error),
             Self::Internal(_) => (500, "inpaint_failed", FAILED.into()),
         };
@@ -95,6 +98,7 @@ impl ApiError {
     pub fn cause(&self) -> Option<String> {
         match self {
             Self::Internal(cause) => Some(cause.clone()),
+            Self::Overloaded => Some("no room for the upload, or no shared quotas".to_owned()),
             Self::Inpaint(error) if self.public().status.is_server_error() => Some(error.to_string()),
             _ => None,
         }
@@ -124,7 +128,10 @@ fn of_inpaint(error: &inpaint::Error) -> Public {
         E::Overloaded(_) | E::Model(triton::Error::Overloaded(_)) => (503, "overloaded", OVERLOADED.into()),
         E::Model(triton::Error::Unavailable(_)) => (503, "inference_unavailable", UNAVAILABLE.into()),
         E::Late | E::Model(triton::Error::Timeout(_)) => (504, "inference_timeout", LATE.into()),
-        E::Model(triton::Error::Failed(_)) | E::Internal(_) => (500, "inpaint_failed", FAILED.into()),
+        E::Photo(picture::Error::Failed(_))
+        | E::Mask(picture::Error::Failed(_))
+        | E::Model(triton::Error::Failed(_))
+        | E::Internal(_) => (500, "inpaint_failed", FAILED.into()),
     };
     Public { status: known(status), code, message }
 }
@@ -158,6 +165,7 @@ mod tests {
             (ApiError::BadFormat, 400, "invalid_format"),
             (ApiError::PartialBox, 400, "invalid_bbox"),
             (ApiError::BodyTimeout, 408, "request_timeout"),
+            (ApiError::Overloaded, 503, "overloaded"),
             (ApiError::Internal(text()), 500, "inpaint_failed"),
             (ApiError::Inpaint(E::EmptyMask), 400, "empty_mask"),
             (ApiError::Inpaint(E::BoxOutside), 400, "invalid_bbox"),
@@ -170,6 +178,8 @@ mod tests {
             (ApiError::Inpaint(E::Mask(P::UnknownFormat)), 400, "invalid_mask"),
             (ApiError::Inpaint(E::Mask(P::Animated)), 400, "invalid_mask"),
             (ApiError::Inpaint(E::Mask(P::Invalid(text()))), 400, "invalid_mask"),
+            (ApiError::Inpaint(E::Photo(P::Failed(text()))), 500, "inpaint_failed"),
+            (ApiError::Inpaint(E::Mask(P::Failed(text()))), 500, "inpaint_failed"),
             (ApiError::Inpaint(E::Overloaded(Full)), 503, "overloaded"),
             (ApiError::Inpaint(E::Late), 504, "inference_timeout"),
             (ApiError::Inpaint(E::Internal(text())), 500, "inpaint_failed"),

@@ -2,9 +2,9 @@
 
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageBuffer, ImageDecoder, codecs::webp::WebPDecoder, metadata::Orientation};
+use image::{DynamicImage, ImageDecoder, codecs::webp::WebPDecoder, metadata::Orientation};
 
-use super::{Colour, Error, Picture, heic, jpeg};
+use super::{Colour, Error, Picture, Raw, heic, jpeg};
 
 /// The largest upload, in bytes.
 pub const MAX_BYTES: usize = 10 * 1024 * 1024;
@@ -37,6 +37,8 @@ pub struct Header {
     pub width: u32,
     /// Height in pixels, as stored.
     pub height: u32,
+    /// Bytes that the pixels will take, at most.
+    pub decoded: u64,
 }
 
 /// Recognises the format of an upload and reads its size, without decoding any pixel.
@@ -46,24 +48,31 @@ pub struct Header {
 /// [`Error::TooLarge`] for more than [`MAX_SIDE`] pixels on a side.
 pub fn inspect(bytes: &[u8]) -> Result<Header, Error> {
     let format = sniff(bytes).ok_or(Error::UnknownFormat)?;
-    let (width, height) = match format {
+    let (width, height, pixel) = match format {
         Format::Jpeg => {
             let header = jpeg::header(bytes).map_err(Error::invalid)?;
-            (header.width, header.height)
+            (header.width, header.height, if header.components == 1 { 1 } else { 3 })
         }
         Format::Png => {
             let mut decoder = png_decoder(bytes);
             let info = decoder.read_header_info().map_err(Error::invalid)?;
-            (info.width, info.height)
+            // As RGB and alpha at most: what a palette or a transparent colour becomes.
+            let channels = if info.color_type == png::ColorType::Grayscale { 2 } else { 4 };
+            let bytes = if info.bit_depth == png::BitDepth::Sixteen { 2 } else { 1 };
+            (info.width, info.height, channels * bytes)
         }
         Format::WebP => {
             let decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(Error::invalid)?;
             if decoder.has_animation() {
                 return Err(Error::Animated);
             }
-            decoder.dimensions()
+            let (width, height) = decoder.dimensions();
+            (width, height, 4)
         }
-        Format::Heic => heic::size(bytes)?,
+        Format::Heic => {
+            let (width, height) = heic::size(bytes)?;
+            (width, height, 8)
+        }
     };
     if width > MAX_SIDE || height > MAX_SIDE {
         return Err(Error::TooLarge);
@@ -71,7 +80,8 @@ pub fn inspect(bytes: &[u8]) -> Result<Header, Error> {
     if width == 0 || height == 0 {
         return Err(Error::invalid("no pixels"));
     }
-    Ok(Header { format, width, height })
+    let decoded = u64::from(width) * u64::from(height) * pixel;
+    Ok(Header { format, width, height, decoded })
 }
 
 /// Decodes an upload that [`inspect`] has let through, and turns it upright as its Exif orientation
@@ -130,34 +140,16 @@ fn decode_png(bytes: &[u8]) -> Result<(Picture, Option<Vec<u8>>), Error> {
 
     let info = reader.info();
     let (width, height) = info.size();
-    let image = match reader.output_color_type() {
-        (png::ColorType::Grayscale, png::BitDepth::Sixteen) => {
-            sixteen(width, height, &samples).map(DynamicImage::ImageLuma16)
+    let (colour, depth) = reader.output_color_type();
+    let samples = match depth {
+        png::BitDepth::Sixteen => {
+            let (pairs, _) = samples.as_chunks();
+            Raw::Sixteen(pairs.iter().map(|&pair| u16::from_be_bytes(pair)).collect())
         }
-        (png::ColorType::GrayscaleAlpha, png::BitDepth::Sixteen) => {
-            sixteen(width, height, &samples).map(DynamicImage::ImageLumaA16)
-        }
-        (png::ColorType::Rgb, png::BitDepth::Sixteen) => {
-            sixteen(width, height, &samples).map(DynamicImage::ImageRgb16)
-        }
-        (png::ColorType::Rgba, png::BitDepth::Sixteen) => {
-            sixteen(width, height, &samples).map(DynamicImage::ImageRgba16)
-        }
-        (png::ColorType::Grayscale, _) => {
-            ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLuma8)
-        }
-        (png::ColorType::GrayscaleAlpha, _) => {
-            ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLumaA8)
-        }
-        (png::ColorType::Rgb, _) => {
-            ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgb8)
-        }
-        (png::ColorType::Rgba, _) => {
-            ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgba8)
-        }
-        (png::ColorType::Indexed, _) => None,
-    }
-    .ok_or_else(|| Error::invalid("an unexpected colour type"))?;
+        _ => Raw::Eight(samples),
+    };
+    let image = samples.into_image(width, height, colour.samples());
+    let image = image.ok_or_else(|| Error::invalid("an unexpected colour type"))?;
     let exif = info.exif_metadata.as_ref().map(|exif| exif.to_vec());
     Ok((Picture::stored(image, png_colour(info)), exif))
 }
@@ -177,16 +169,6 @@ fn png_colour(info: &png::Info) -> Colour {
             [points.color_primaries, points.transfer_function, points.matrix_coefficients, range]
         }),
     }
-}
-
-/// A picture of 16-bit samples, from PNG's big-endian bytes.
-fn sixteen<P: image::Pixel<Subpixel = u16>>(
-    width: u32,
-    height: u32,
-    bytes: &[u8],
-) -> Option<ImageBuffer<P, Vec<u16>>> {
-    let samples = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
-    ImageBuffer::from_raw(width, height, samples)
 }
 
 fn decode_webp(bytes: &[u8]) -> Result<(Picture, Option<Vec<u8>>), Error> {

@@ -15,6 +15,9 @@ pub enum Error {
     /// Truncated, corrupt, or a variant of the format that we do not read.
     #[error("Image could not be decoded: {0}.")]
     Invalid(String),
+    /// Our own failure; not for the caller.
+    #[error("{0}")]
+    Failed(String),
 }
 
 impl Error {

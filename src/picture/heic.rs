@@ -1,13 +1,33 @@
-//! HEIC, through libheif.
+//! HEIC. Its decoder is a large C++ library and its files come from strangers, so that it runs in a
+//! process of its own that can reach nothing and ends with the one picture (see [`child`]).
 
-use image::{DynamicImage, ImageBuffer, Rgb, Rgba};
-use libheif_rs::{ColorSpace, HeifContext, LibHeif, RgbChroma, SecurityLimits};
+mod child;
 
-use super::{Colour, Error, MAX_SIDE, Picture};
+use std::{
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+};
 
-/// Memory that one decoding may take inside libheif, in bytes: the largest picture's planes at 16
-/// bits, as decoded and as converted.
-const MAX_MEMORY: u64 = 1 << 30;
+pub use child::decode_from_stdin;
+
+use super::{Colour, Error, MAX_SIDE, Picture, Raw};
+
+/// The command of our own program that runs the decoder.
+pub const COMMAND: &str = "decode-heic";
+
+/// The longest profile that we take from the decoder, in bytes, and the longest message.
+const MAX_ICC: u64 = 16 << 20;
+const MAX_MESSAGE: u64 = 1024;
+
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Says which program has [`COMMAND`]. Without it, the program that runs: right for the gateway, and
+/// not for a test that calls it as a library.
+pub fn decode_heic_with(program: &Path) {
+    PROGRAM.get_or_init(|| program.to_owned());
+}
 
 /// Whether a file's first bytes are those of an HEVC-coded HEIF file. The major brand, or for files
 /// of the general brands one of the compatible brands, says so.
@@ -24,79 +44,192 @@ pub fn is_heic(bytes: &[u8]) -> bool {
     }
 }
 
-/// Width and height of the primary image as displayed, without decoding it.
+/// Width and height that no image of the file exceeds, as its `ispe` properties tell (ISO/IEC
+/// 23008-12, 6.5.3); not turned.
 ///
 /// # Errors
-/// [`Error::Invalid`] where libheif cannot read the file's structure.
+/// [`Error::Invalid`] where there is none.
 pub fn size(bytes: &[u8]) -> Result<(u32, u32), Error> {
-    let context = open(bytes)?;
-    let handle = context.primary_image_handle().map_err(Error::invalid)?;
-    Ok((handle.width(), handle.height()))
+    let inside = |content: &'_ [u8], name: &[u8; 4]| -> Option<Vec<u8>> {
+        boxes(content).find(|(kind, _)| kind == name).map(|(_, content)| content.to_vec())
+    };
+    let properties = || {
+        // `meta` is a full box: a version and flags come before what it holds.
+        let meta = inside(bytes, b"meta")?;
+        inside(&inside(meta.get(4..)?, b"iprp")?, b"ipco")
+    };
+    let extents = |properties: Vec<u8>| {
+        boxes(&properties)
+            .filter(|(kind, _)| kind == b"ispe")
+            .filter_map(|(_, content)| content.get(4..12)?.as_chunks::<4>().0.try_into().ok())
+            .map(|[width, height]: [[u8; 4]; 2]| (u32::from_be_bytes(width), u32::from_be_bytes(height)))
+            .reduce(|a, b| (a.0.max(b.0), a.1.max(b.1)))
+    };
+    properties().and_then(extents).ok_or_else(|| Error::invalid("no image size in the file"))
 }
 
-/// The primary image, upright: libheif applies the file's rotation and mirroring itself. 8 bits a
+/// The boxes of a file or of a box's content (ISO/IEC 14496-12, 4.2), as far as they are whole.
+fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+    std::iter::from_fn(move || {
+        let (size, kind) = (bytes.first_chunk::<4>()?, bytes.get(4..8)?.first_chunk::<4>()?);
+        let (head, size) = match u32::from_be_bytes(*size) {
+            0 => (8, bytes.len()),
+            1 => (16, u64::from_be_bytes(*bytes.get(8..16)?.first_chunk()?).try_into().ok()?),
+            size => (8, size as usize),
+        };
+        let content = bytes.get(head..size)?;
+        bytes = &bytes[size..];
+        Some((*kind, content))
+    })
+}
+
+/// The primary image, upright: the decoder applies the file's rotation and mirroring itself. 8 bits a
 /// sample, or 16 where the file has more than 8.
 ///
 /// # Errors
-/// [`Error::Invalid`] where libheif cannot decode it.
+/// [`Error::Invalid`] where it cannot be decoded, or the decoder crashed or took too much;
+/// [`Error::TooLarge`]; [`Error::Failed`] where no process could be started.
 pub fn decode(bytes: &[u8]) -> Result<Picture, Error> {
-    let context = open(bytes)?;
-    let handle = context.primary_image_handle().map_err(Error::invalid)?;
-    let alpha = handle.has_alpha_channel();
-    let deep = handle.luma_bits_per_pixel() > 8;
-    let chroma = match (deep, alpha) {
-        (false, false) => RgbChroma::Rgb,
-        (false, true) => RgbChroma::Rgba,
-        (true, false) => RgbChroma::HdrRgbLe,
-        (true, true) => RgbChroma::HdrRgbaLe,
+    let program = PROGRAM.get().map_or(Path::new("/proc/self/exe"), PathBuf::as_path);
+    let child = Command::new(program)
+        .arg(COMMAND)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut child = child.map_err(|error| Error::Failed(format!("the HEIC decoder: {error}")))?;
+    let reply = converse(&mut child, bytes);
+    // It has nothing more to say, whether it ended or not.
+    let _ = child.kill();
+    let status = child.wait();
+    match reply {
+        Ok(Reply::Picture(picture)) => Ok(*picture),
+        Ok(Reply::Refused(why)) => Err(Error::invalid(why)),
+        Ok(Reply::TooLarge) => Err(Error::TooLarge),
+        Err(error) => {
+            tracing::warn!(%error, ?status, "the HEIC decoder crashed or was stopped");
+            Err(Error::invalid("the decoder gave up"))
+        }
+    }
+}
+
+/// What the decoder's process answers.
+enum Reply {
+    Picture(Box<Picture>),
+    Refused(String),
+    TooLarge,
+}
+
+/// First byte of each kind of answer.
+const PICTURE: u8 = 0;
+const REFUSED: u8 = 1;
+const TOO_LARGE: u8 = 2;
+
+/// Sends the file and reads the answer, of which nothing is taken on trust. The child reads the whole
+/// file before it writes, so neither waits for the other.
+fn converse(child: &mut Child, file: &[u8]) -> io::Result<Reply> {
+    let closed = || io::Error::other("no pipe");
+    child.stdin.take().ok_or_else(closed)?.write_all(file)?;
+    let mut answer = child.stdout.take().ok_or_else(closed)?;
+    let mut kind = [0];
+    answer.read_exact(&mut kind)?;
+    match kind[0] {
+        PICTURE => read_picture(&mut answer).map(|picture| Reply::Picture(Box::new(picture))),
+        REFUSED => {
+            let mut text = Vec::new();
+            answer.take(MAX_MESSAGE).read_to_end(&mut text)?;
+            Ok(Reply::Refused(String::from_utf8_lossy(&text).into_owned()))
+        }
+        TOO_LARGE => Ok(Reply::TooLarge),
+        _ => Err(io::Error::other("an answer of an unknown kind")),
+    }
+}
+
+/// A picture: width, height, channels, bits a sample and bytes of profile, as five little-endian
+/// 32-bit numbers, the profile, and the samples, those of 16 bits in the machine's order.
+fn read_picture(answer: &mut impl Read) -> io::Result<Picture> {
+    let mut head = [0; 20];
+    answer.read_exact(&mut head)?;
+    let (numbers, _) = head.as_chunks::<4>();
+    let [width, height, channels, bits, icc] = [0, 1, 2, 3, 4].map(|i| u32::from_le_bytes(numbers[i]));
+    let sound =
+        width <= MAX_SIDE && height <= MAX_SIDE && matches!(channels, 3 | 4) && matches!(bits, 8 | 16);
+    if !sound || u64::from(icc) > MAX_ICC {
+        return Err(io::Error::other("an answer with impossible numbers"));
+    }
+    let mut profile = vec![0; icc as usize];
+    answer.read_exact(&mut profile)?;
+    let mut samples = vec![0; width as usize * height as usize * (channels * bits / 8) as usize];
+    answer.read_exact(&mut samples)?;
+    let samples = match bits {
+        8 => Raw::Eight(samples),
+        _ => Raw::Sixteen(samples.as_chunks().0.iter().map(|&sample| u16::from_ne_bytes(sample)).collect()),
     };
-    let decoded = LibHeif::new_checked()
-        .and_then(|lib| lib.decode(&handle, ColorSpace::Rgb(chroma), None))
-        .map_err(Error::invalid)?;
-    let planes = decoded.planes();
-    let plane = planes.interleaved.ok_or_else(|| Error::invalid("no interleaved plane"))?;
-
-    let (width, height) = (plane.width, plane.height);
-    let row = width as usize * if alpha { 4 } else { 3 } * if deep { 2 } else { 1 };
-    let mut bytes = Vec::with_capacity(row * height as usize);
-    for line in plane.data.chunks(plane.stride).take(height as usize) {
-        bytes.extend_from_slice(line.get(..row).ok_or_else(|| Error::invalid("a short row"))?);
-    }
-    let image = if deep {
-        let samples = widen(&bytes, plane.bits_per_pixel);
-        match alpha {
-            false => ImageBuffer::<Rgb<u16>, _>::from_raw(width, height, samples).map(DynamicImage::from),
-            true => ImageBuffer::<Rgba<u16>, _>::from_raw(width, height, samples).map(DynamicImage::from),
-        }
-    } else {
-        match alpha {
-            false => ImageBuffer::<Rgb<u8>, _>::from_raw(width, height, bytes).map(DynamicImage::from),
-            true => ImageBuffer::<Rgba<u8>, _>::from_raw(width, height, bytes).map(DynamicImage::from),
-        }
-    }
-    .ok_or_else(|| Error::invalid("a short plane"))?;
-
-    let icc = handle.color_profile_raw().map(|profile| profile.data);
+    let image = samples.into_image(width, height, channels as usize);
+    let image = image.ok_or_else(|| io::Error::other("an answer of another length"))?;
+    let icc = Some(profile).filter(|profile| !profile.is_empty());
     Ok(Picture::stored(image, Colour { icc, ..Colour::default() }))
 }
 
-/// 16-bit samples from little-endian ones of `bits` bits: the high bits are repeated below, so that
-/// black stays 0 and white becomes 65 535.
-fn widen(bytes: &[u8], bits: u8) -> Vec<u16> {
-    let bits = u32::from(bits).clamp(8, 16);
-    bytes
-        .chunks_exact(2)
-        .map(|pair| u32::from(u16::from_le_bytes([pair[0], pair[1]])))
-        .map(|sample| ((sample << (16 - bits)) | (sample >> (2 * bits - 16))) as u16)
-        .collect()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn open(bytes: &[u8]) -> Result<HeifContext<'_>, Error> {
-    let mut context = HeifContext::new().map_err(Error::invalid)?;
-    let mut limits = SecurityLimits::new();
-    limits.set_max_image_size_pixels(u64::from(MAX_SIDE) * u64::from(MAX_SIDE) * 4);
-    limits.set_max_total_memory(MAX_MEMORY);
-    context.set_security_limits(&limits).map_err(Error::invalid)?;
-    context.read_bytes(bytes).map_err(Error::invalid)?;
-    Ok(context)
+    fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+        let size = (content.len() as u32 + 8).to_be_bytes();
+        [&size[..], kind, content].concat()
+    }
+
+    fn ispe(width: u32, height: u32) -> Vec<u8> {
+        boxed(b"ispe", &[[0; 4], width.to_be_bytes(), height.to_be_bytes()].concat())
+    }
+
+    #[test]
+    fn the_size_is_the_largest_of_all_images() {
+        let properties = boxed(b"ipco", &[ispe(512, 512), boxed(b"irot", &[1]), ispe(4032, 3024)].concat());
+        let meta = boxed(b"meta", &[&[0; 4][..], &boxed(b"iprp", &properties)].concat());
+        let file = [boxed(b"ftyp", b"heic\0\0\0\0mif1"), meta].concat();
+        assert!(is_heic(&file));
+        assert_eq!(size(&file), Ok((4032, 3024)));
+        for end in 0..file.len() {
+            assert!(size(&file[..end]).is_err(), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn boxes_of_impossible_sizes_end_the_walk() {
+        for size in [2u32, 7, 9, u32::MAX] {
+            let file = [&size.to_be_bytes()[..], b"meta"].concat();
+            assert_eq!(boxes(&file).count(), 0, "{size}");
+        }
+        let huge = [&1u32.to_be_bytes()[..], b"meta", &u64::MAX.to_be_bytes()].concat();
+        assert_eq!(boxes(&huge).count(), 0);
+        assert_eq!(boxes(&boxed(b"free", &[])).count(), 1);
+    }
+
+    #[test]
+    fn a_decoder_that_crashes_is_a_broken_picture() {
+        decode_heic_with(Path::new("/bin/false"));
+        assert_eq!(decode(&vec![0; 1 << 20]).unwrap_err(), Error::invalid("the decoder gave up"));
+    }
+
+    #[test]
+    fn an_answer_is_not_trusted() {
+        let head = |numbers: [u32; 5]| numbers.map(u32::to_le_bytes).concat();
+        let sound = [&head([2, 1, 3, 8, 0])[..], &[1, 2, 3, 4, 5, 6]].concat();
+        assert_eq!(read_picture(&mut &sound[..]).unwrap().width(), 2);
+        for numbers in [
+            [5000, 1, 3, 8, 0],
+            [1, 5000, 3, 8, 0],
+            [2, 1, 5, 8, 0],
+            [2, 1, 3, 7, 0],
+            [2, 1, 3, 8, u32::MAX],
+            [2, 2, 3, 8, 0],
+        ] {
+            let answer = [&head(numbers)[..], &[0; 6]].concat();
+            assert!(read_picture(&mut &answer[..]).is_err(), "{numbers:?}");
+        }
+    }
 }

@@ -1,0 +1,201 @@
+//! The decoder's own process: libheif, behind limits that it cannot lift.
+//!
+//! Before the first byte of the file is read, the process gives up everything but memory, threads and
+//! the three streams that it was started with. What a flaw in the decoder could be made to do is then
+//! to answer with a wrong picture to the one who sent it.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Read, Write},
+    process::ExitCode,
+};
+
+use libheif_rs::{ColorSpace, HeifContext, LibHeif, RgbChroma, SecurityLimits};
+use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+};
+
+use super::{PICTURE, REFUSED, TOO_LARGE};
+use crate::picture::{MAX_BYTES, MAX_SIDE};
+
+/// Memory that libheif allows itself for one picture, in bytes: the largest one's planes at 16 bits,
+/// as decoded and as converted.
+const MAX_MEMORY: u64 = 1 << 30;
+/// Address space, in bytes; the rest is the program itself and the stacks and heaps of threads.
+const MAX_ADDRESSES: u64 = 3 << 30;
+/// Time of the processor, and on the clock, in seconds.
+const MAX_CPU: u64 = 30;
+const MAX_CLOCK: u32 = 60;
+
+/// Reads a HEIC file from standard input, decodes it and writes the answer to standard output. For a
+/// process that does nothing else.
+pub fn decode_from_stdin() -> ExitCode {
+    match confine().and_then(|()| answer()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn answer() -> Result<(), String> {
+    let mut file = Vec::new();
+    io::stdin().take(MAX_BYTES as u64).read_to_end(&mut file).map_err(|error| error.to_string())?;
+    let mut out = io::stdout().lock();
+    let written = match decode(&file) {
+        Ok(Some(picture)) => write_picture(&mut out, &picture),
+        Ok(None) => out.write_all(&[TOO_LARGE]),
+        Err(why) => out.write_all(&[REFUSED]).and_then(|()| out.write_all(why.as_bytes())),
+    };
+    written.and_then(|()| out.flush()).map_err(|error| error.to_string())
+}
+
+/// A decoded picture: channels interleaved, two bytes a sample in the machine's order if it is deep.
+struct Decoded {
+    width: u32,
+    height: u32,
+    alpha: bool,
+    deep: bool,
+    icc: Vec<u8>,
+    samples: Vec<u8>,
+}
+
+fn write_picture(out: &mut impl Write, picture: &Decoded) -> io::Result<()> {
+    let (channels, bits) = (if picture.alpha { 4 } else { 3 }, if picture.deep { 16 } else { 8 });
+    let numbers = [picture.width, picture.height, channels, bits, picture.icc.len() as u32];
+    out.write_all(&[PICTURE])?;
+    out.write_all(&numbers.map(u32::to_le_bytes).concat())?;
+    out.write_all(&picture.icc)?;
+    out.write_all(&picture.samples)
+}
+
+/// The primary image, or `None` where it is larger than we take.
+fn decode(file: &[u8]) -> Result<Option<Decoded>, String> {
+    let text = |error: libheif_rs::HeifError| error.to_string();
+    let mut context = HeifContext::new().map_err(text)?;
+    let mut limits = SecurityLimits::new();
+    limits.set_max_image_size_pixels(u64::from(MAX_SIDE) * u64::from(MAX_SIDE) * 4);
+    limits.set_max_total_memory(MAX_MEMORY);
+    context.set_security_limits(&limits).map_err(text)?;
+    context.read_bytes(file).map_err(text)?;
+    let handle = context.primary_image_handle().map_err(text)?;
+    if handle.width() > MAX_SIDE || handle.height() > MAX_SIDE {
+        return Ok(None);
+    }
+
+    let alpha = handle.has_alpha_channel();
+    let deep = handle.luma_bits_per_pixel() > 8;
+    let chroma = match (deep, alpha) {
+        (false, false) => RgbChroma::Rgb,
+        (false, true) => RgbChroma::Rgba,
+        (true, false) => RgbChroma::HdrRgbLe,
+        (true, true) => RgbChroma::HdrRgbaLe,
+    };
+    let library = LibHeif::new_checked().map_err(text)?;
+    let decoded = library.decode(&handle, ColorSpace::Rgb(chroma), None).map_err(text)?;
+    let plane = decoded.planes().interleaved.ok_or("no interleaved plane")?;
+    let row = plane.width as usize * if alpha { 4 } else { 3 } * if deep { 2 } else { 1 };
+    let mut samples = Vec::with_capacity(row * plane.height as usize);
+    for line in plane.data.chunks(plane.stride).take(plane.height as usize) {
+        samples.extend_from_slice(line.get(..row).ok_or("a short row")?);
+    }
+    if deep {
+        widen(&mut samples, plane.bits_per_pixel);
+    }
+    let icc = handle.color_profile_raw().map(|profile| profile.data).unwrap_or_default();
+    Ok(Some(Decoded { width: plane.width, height: plane.height, alpha, deep, icc, samples }))
+}
+
+/// Makes little-endian samples of `bits` bits into samples of 16 in the machine's order: the high bits
+/// are repeated below, so that black stays 0 and white becomes 65 535.
+fn widen(samples: &mut [u8], bits: u8) {
+    let bits = u32::from(bits).clamp(8, 16);
+    for sample in samples.as_chunks_mut().0 {
+        let level = u32::from(u16::from_le_bytes(*sample));
+        *sample = (((level << (16 - bits)) | (level >> (2 * bits - 16))) as u16).to_ne_bytes();
+    }
+}
+
+/// Gives up what decoding does not need.
+fn confine() -> Result<(), String> {
+    let limit = |resource, most: u64| {
+        let limit = Rlimit { current: Some(most), maximum: Some(most) };
+        setrlimit(resource, limit).map_err(|error| format!("a limit: {error}"))
+    };
+    // A decoder whose gateway was killed has nobody to answer.
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| error.to_string())?;
+    limit(Resource::As, MAX_ADDRESSES)?;
+    limit(Resource::Cpu, MAX_CPU)?;
+    limit(Resource::Core, 0)?;
+    limit(Resource::Fsize, 0)?;
+    // SAFETY: sets a timer of this process, and nothing else.
+    unsafe { libc::alarm(MAX_CLOCK) };
+    filter_system_calls().map_err(|error| format!("the filter of system calls: {error}"))
+}
+
+/// Of the system calls, leaves those for memory, threads of this process, time, and streams that are
+/// open already. All others fail with EPERM: no files, no network, no programs, no signals.
+fn filter_system_calls() -> Result<(), Box<dyn std::error::Error>> {
+    const ALLOWED: [libc::c_long; 26] = [
+        libc::SYS_read,
+        libc::SYS_write,
+        libc::SYS_close,
+        libc::SYS_mmap,
+        libc::SYS_munmap,
+        libc::SYS_mremap,
+        libc::SYS_mprotect,
+        libc::SYS_madvise,
+        libc::SYS_brk,
+        libc::SYS_futex,
+        libc::SYS_clone3,
+        libc::SYS_set_robust_list,
+        libc::SYS_rseq,
+        libc::SYS_gettid,
+        libc::SYS_getpid,
+        libc::SYS_exit,
+        libc::SYS_exit_group,
+        libc::SYS_rt_sigaction,
+        libc::SYS_rt_sigprocmask,
+        libc::SYS_rt_sigreturn,
+        libc::SYS_sigaltstack,
+        libc::SYS_sched_yield,
+        libc::SYS_sched_getaffinity,
+        libc::SYS_clock_gettime,
+        libc::SYS_clock_nanosleep,
+        libc::SYS_getrandom,
+    ];
+    let of_this_machine = || std::env::consts::ARCH.try_into();
+    let install = |rules: BTreeMap<i64, Vec<SeccompRule>>, others, listed| {
+        let filter = SeccompFilter::new(rules, others, listed, of_this_machine()?)?;
+        seccompiler::apply_filter(&BpfProgram::try_from(filter)?)?;
+        Ok::<(), Box<dyn std::error::Error>>(())
+    };
+    // What clone3 is to make lies in memory, where no filter looks. Told that there is none, the C
+    // library makes threads with clone. Of two filters, the one that refuses prevails.
+    install(
+        [(libc::SYS_clone3, vec![])].into(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::ENOSYS as u32),
+    )?;
+    let threads = libc::CLONE_THREAD as u64;
+    let of_thread =
+        SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(threads), threads)?;
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALLOWED.map(|call| (call, vec![])).into();
+    rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![of_thread])?]);
+    install(rules, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_bits_become_sixteen_with_black_and_white_kept() {
+        let mut samples = [0u16, 1, 512, 1023].map(u16::to_le_bytes).concat();
+        widen(&mut samples, 10);
+        let wide: Vec<u16> = samples.as_chunks().0.iter().map(|&s| u16::from_ne_bytes(s)).collect();
+        assert_eq!(wide, [0, 64, 32_800, 65_535]);
+    }
+}
