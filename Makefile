@@ -40,7 +40,7 @@ dev:
 
 test: test-rust test-stack test-client test-codecs test-models ## all tests; those of the service against a real Triton
 
-test-rust: deps setup ## the gateway: units, and the service through its API
+test-rust: deps dev ## the gateway: units, and the service through its API
 	$(STACK) with-triton -- cargo test --release --locked
 
 test-stack: dev ## the local Triton, its models and the scripts

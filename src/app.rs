@@ -1,8 +1,11 @@
 //! The whole service: built from its settings, run until it is told to end.
 
 use std::{
+    fs,
     future::Future,
     net::SocketAddr,
+    os::unix::fs::MetadataExt,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,25 +14,39 @@ use std::{
 };
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::{net::TcpListener, sync::watch, time::Instant};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use crate::{
-    config::Config,
-    gate::Gate,
-    http::{self, Service, Stop, Tokens},
+    config::{Config, Fail},
+    gate::{Budget, Gate, Limits},
+    http::{self, Listener, Service, Stop, Tls, Tokens},
     telemetry,
-    triton::{Models, Pool},
+    triton::{self, Models, Pool},
 };
 
 /// How long what is under way may take to end once the service is told to. Longer than a request may
 /// take is never needed.
 const DRAIN: Duration = Duration::from_secs(30);
 
+/// How often files that may change are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Bytes that all uploads may take at once.
+const UPLOADS: u32 = 512 << 20;
+
 /// The service, with its addresses taken.
 pub struct App {
     api: TcpListener,
     admin: TcpListener,
     service: Arc<Service>,
+    tls: Option<Arc<Tls>>,
+    /// Files that are read again when they change.
+    files: Vec<PathBuf>,
     metrics: PrometheusHandle,
 }
 
@@ -46,16 +63,30 @@ impl App {
         let api = bind(config.listen, "LACUNA_LISTEN").await?;
         let admin = bind(config.admin_listen, "LACUNA_ADMIN_LISTEN").await?;
         let tokens = Tokens::load(&config)?;
+        let limits = http::Limits::new(config.rate_redis.as_deref(), config.rate_redis_fail == Fail::Closed)?;
+        let gate = Gate::new(Limits {
+            workers: config.max_concurrent.into(),
+            queue: config.max_queue.into(),
+            decoded: u64::from(config.max_decoded_mb.get()) << 20,
+        });
+        let (certificate, key) = (config.tls_cert.as_ref(), config.tls_key.as_ref());
+        let files = [config.tokens_file.as_ref(), certificate, key].into_iter().flatten().cloned().collect();
+        let tls = certificate.zip(key).map(|(certificate, key)| Tls::load(certificate.clone(), key.clone()));
         let names = vec![config.inpaint_model.clone(), config.segment_model.clone()];
-        let pool = Pool::new(config.triton, names);
+        let own = config.triton_cert.as_deref().zip(config.triton_key.as_deref());
+        let to_triton = triton::Tls::load(config.triton_ca.as_deref(), own)?;
+        let pool = Pool::new(config.triton, to_triton, names);
         let service = Service {
             tokens,
-            gate: Gate::new(config.max_concurrent.into(), config.max_queue.into()),
+            limits,
+            uploads: Budget::new(UPLOADS),
+            gate,
             models: Models::new(pool, &config.inpaint_model, &config.segment_model),
             timeout: config.request_timeout,
             draining: AtomicBool::new(false),
         };
-        Ok(Self { api, admin, service: Arc::new(service), metrics: telemetry::metrics()? })
+        let tls = tls.transpose()?.map(Arc::new);
+        Ok(Self { api, admin, service: Arc::new(service), tls, files, metrics: telemetry::metrics()? })
     }
 
     /// The address of the API.
@@ -78,8 +109,13 @@ impl App {
     /// under way is finished unless it takes too long.
     pub async fn run_until(self, stop: impl Future<Output = ()>) {
         let (ending, ends) = watch::channel(Stop::No);
-        let api = http::serve(self.api, warp::service(http::routes(Arc::clone(&self.service))), ends.clone());
-        let admin = http::serve(self.admin, warp::service(http::admin(self.metrics)), ends);
+        let follow = tokio::spawn(follow(self.files, Arc::clone(&self.service), self.tls.clone()));
+        let api = Listener { socket: self.api, tls: self.tls, name: "api" };
+        let admin = Listener { socket: self.admin, tls: None, name: "admin" };
+        let routes = warp::service(http::routes(Arc::clone(&self.service)));
+        let for_operators = warp::service(http::admin(Arc::clone(&self.service), self.metrics));
+        let api = http::serve(api, routes, ends.clone());
+        let admin = http::serve(admin, for_operators, ends);
         let service = self.service;
         let end = async move {
             stop.await;
@@ -88,6 +124,40 @@ impl App {
             ending.send_replace(Stop::By(Instant::now() + DRAIN));
         };
         tokio::join!(api, admin, end);
+        follow.abort();
         tracing::info!("ended");
+    }
+}
+
+/// Reads the tokens and certificates again when one of their files is another than before, and on
+/// SIGHUP. What cannot be read leaves all as it was.
+async fn follow(files: Vec<PathBuf>, service: Arc<Service>, tls: Option<Arc<Tls>>) {
+    // Followed through links: the secrets of Kubernetes are changed by turning one.
+    let look = || -> Vec<_> {
+        let stamp = |metadata: fs::Metadata| (metadata.ino(), metadata.len(), metadata.modified().ok());
+        files.iter().map(|file| fs::metadata(file).map(stamp).ok()).collect()
+    };
+    let mut hangup = signal(SignalKind::hangup()).ok();
+    let mut seen = look();
+    loop {
+        let asked = tokio::select! {
+            () = sleep(LOOK) => false,
+            Some(()) = async { hangup.as_mut()?.recv().await } => true,
+        };
+        let now = look();
+        if !asked && now == seen {
+            continue;
+        }
+        seen = now;
+        match service.tokens.reload() {
+            Ok(callers) => tracing::info!(callers, "tokens read again"),
+            Err(error) => {
+                metrics::counter!("lacuna_tokens_reload_failures_total").increment(1);
+                tracing::error!(error, "the tokens stay as they were");
+            }
+        }
+        if let Some(Err(error)) = tls.as_ref().map(|tls| tls.reload()) {
+            tracing::error!(error, "the certificate stays as it was");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::Parser;
 
-use crate::triton::Address;
+use crate::{telemetry::LogFormat, triton::Address};
 
 /// Erases anything from a photo: `POST /inpaint`, in front of NVIDIA Triton.
 #[derive(Clone, Debug, Parser)]
@@ -67,7 +67,41 @@ pub struct Config {
     #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub segment_model: String,
 
-    /// Photos worked on at once; each may take 250 MB
+    /// Redis or Valkey in which several gateways count each token's requests together,
+    /// redis://host:port; without it each gateway counts alone
+    #[arg(long, env = "LACUNA_RATE_REDIS", value_name = "LACUNA_RATE_REDIS", hide_env_values = true)]
+    pub rate_redis: Option<String>,
+
+    /// While it cannot be reached: let each gateway count alone, or refuse all
+    #[arg(
+        long,
+        env = "LACUNA_RATE_REDIS_FAIL",
+        value_name = "LACUNA_RATE_REDIS_FAIL",
+        default_value = "open"
+    )]
+    pub rate_redis_fail: Fail,
+
+    /// Certificate chain (PEM) with which the API speaks TLS; read again when it changes
+    #[arg(long, env = "LACUNA_TLS_CERT", value_name = "LACUNA_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Its key (PEM)
+    #[arg(long, env = "LACUNA_TLS_KEY", value_name = "LACUNA_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Authority (PEM) that signed the certificates of https:// Tritons; the system's without it
+    #[arg(long, env = "LACUNA_TRITON_CA", value_name = "LACUNA_TRITON_CA")]
+    pub triton_ca: Option<PathBuf>,
+
+    /// Certificate (PEM) that is shown to https:// Tritons
+    #[arg(long, env = "LACUNA_TRITON_CERT", value_name = "LACUNA_TRITON_CERT", requires = "triton_key")]
+    pub triton_cert: Option<PathBuf>,
+
+    /// Its key (PEM)
+    #[arg(long, env = "LACUNA_TRITON_KEY", value_name = "LACUNA_TRITON_KEY", requires = "triton_cert")]
+    pub triton_key: Option<PathBuf>,
+
+    /// Photos worked on at once
     #[arg(long, env = "LACUNA_MAX_CONCURRENT", value_name = "LACUNA_MAX_CONCURRENT", default_value = "8")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub max_concurrent: u16,
@@ -75,6 +109,10 @@ pub struct Config {
     /// Photos that may wait for their turn; one more is refused
     #[arg(long, env = "LACUNA_MAX_QUEUE", value_name = "LACUNA_MAX_QUEUE", default_value = "32")]
     pub max_queue: u16,
+
+    /// Decoded megabytes of all photos worked on at once; a photo's work takes up to four times as much
+    #[arg(long, env = "LACUNA_MAX_DECODED_MB", value_name = "LACUNA_MAX_DECODED_MB", default_value = "512")]
+    pub max_decoded_mb: NonZeroU32,
 
     /// How long a request may take once it has been read, in seconds
     #[arg(
@@ -85,6 +123,23 @@ pub struct Config {
     )]
     #[arg(value_parser = seconds)]
     pub request_timeout: Duration,
+
+    /// Form of the log lines
+    #[arg(long, env = "LACUNA_LOG_FORMAT", value_name = "LACUNA_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// Where traces are sent by OTLP over gRPC, http://host:4317; none are without it
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+}
+
+/// What becomes of requests while the shared quotas cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Fail {
+    /// Each gateway counts alone.
+    Open,
+    /// All are refused.
+    Closed,
 }
 
 impl Config {

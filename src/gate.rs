@@ -1,50 +1,123 @@
-//! Admission: how much may be worked on at once, and how much may wait.
+//! Admission: how much may be worked on at once, how much may wait, and how many bytes all of it takes.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A bounded number of workers behind a bounded queue.
+/// What a [`Gate`] lets in.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Photos at work at once; at least one.
+    pub workers: usize,
+    /// Photos that wait for their turn.
+    pub queue: usize,
+    /// Decoded bytes of all photos at work.
+    pub decoded: u64,
+}
+
+/// A bounded number of workers, of bounded weight in all, behind a bounded queue.
 #[derive(Clone, Debug)]
 pub struct Gate {
+    limits: Limits,
     /// One permit for everything inside, waiting or at work.
     places: Arc<Semaphore>,
     workers: Arc<Semaphore>,
+    /// One permit for each [`GRAIN`] of decoded bytes.
+    decoded: Arc<Semaphore>,
 }
+
+/// Bytes that one permit of weight stands for.
+const GRAIN: u64 = 1 << 16;
 
 /// A place at work. Holding it is what allows the work; it is given back when dropped.
 #[derive(Debug)]
 pub struct Permit {
     _place: OwnedSemaphorePermit,
     _worker: OwnedSemaphorePermit,
+    _decoded: OwnedSemaphorePermit,
 }
 
-/// The queue is full.
+/// There is no room.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("the queue is full")]
+#[error("there is no room")]
 pub struct Full;
 
+/// How much a gate has inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Photos that wait.
+    pub waiting: usize,
+    /// Photos at work.
+    pub working: usize,
+    /// Their decoded bytes, rounded up.
+    pub decoded: u64,
+}
+
 impl Gate {
-    /// A gate for `workers` at once, at least one, and `queue` more that wait.
-    pub fn new(workers: usize, queue: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(workers + queue)), workers: Arc::new(Semaphore::new(workers)) }
+    /// A gate that keeps `limits`.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            places: Arc::new(Semaphore::new(limits.workers + limits.queue)),
+            workers: Arc::new(Semaphore::new(limits.workers)),
+            decoded: Arc::new(Semaphore::new(grains(limits.decoded) as usize)),
+        }
     }
 
-    /// Waits for a worker's place. First come, first served; a caller that goes away leaves the queue.
+    /// Waits for a worker's place for a photo that takes `decoded` bytes. First come, first served; a
+    /// caller that goes away leaves the queue. A photo that is heavier than all that is allowed works
+    /// alone.
     ///
     /// # Errors
     /// [`Full`], at once, where the queue is full.
-    pub async fn enter(&self) -> Result<Permit, Full> {
+    pub async fn enter(&self, decoded: u64) -> Result<Permit, Full> {
+        let weight = grains(decoded.min(self.limits.decoded));
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Full)?;
         let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(|_| Full)?;
-        Ok(Permit { _place: place, _worker: worker })
+        let decoded = Arc::clone(&self.decoded).acquire_many_owned(weight).await.map_err(|_| Full)?;
+        Ok(Permit { _place: place, _worker: worker, _decoded: decoded })
     }
 
-    /// How many wait, and how many are at work.
-    pub fn load(&self, workers: usize, queue: usize) -> (usize, usize) {
-        let inside = workers + queue - self.places.available_permits();
-        let working = workers - self.workers.available_permits();
-        (inside.saturating_sub(working), working)
+    /// What is inside now.
+    pub fn load(&self) -> Load {
+        let inside = self.limits.workers + self.limits.queue - self.places.available_permits();
+        let working = self.limits.workers - self.workers.available_permits();
+        let free = self.decoded.available_permits() as u64;
+        let decoded = u64::from(grains(self.limits.decoded)).saturating_sub(free) * GRAIN;
+        Load { waiting: inside.saturating_sub(working), working, decoded }
+    }
+}
+
+fn grains(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(GRAIN)).unwrap_or(u32::MAX)
+}
+
+/// Bytes that all uploads together may take while they are read and worked on.
+#[derive(Clone, Debug)]
+pub struct Budget(Arc<Semaphore>);
+
+/// A part of a [`Budget`], given back when dropped.
+#[derive(Debug)]
+pub struct Held(OwnedSemaphorePermit);
+
+impl Budget {
+    /// A budget of so many bytes.
+    pub fn new(bytes: u32) -> Self {
+        Self(Arc::new(Semaphore::new(bytes as usize)))
+    }
+
+    /// Takes `bytes` more for the holder of `held`.
+    ///
+    /// # Errors
+    /// [`Full`] where they are not left; what is held stays held.
+    pub fn take(&self, bytes: usize, held: &mut Option<Held>) -> Result<(), Full> {
+        let bytes = u32::try_from(bytes).map_err(|_| Full)?;
+        let more = Arc::clone(&self.0).try_acquire_many_owned(bytes).map_err(|_| Full)?;
+        match held {
+            Some(held) => held.0.merge(more),
+            None => *held = Some(Held(more)),
+        }
+        Ok(())
     }
 }
 
@@ -52,34 +125,63 @@ impl Gate {
 mod tests {
     use super::*;
 
+    fn gate(workers: usize, queue: usize, decoded: u64) -> Gate {
+        Gate::new(Limits { workers, queue, decoded })
+    }
+
+    fn entering(gate: &Gate, decoded: u64) -> tokio::task::JoinHandle<Result<Permit, Full>> {
+        let gate = gate.clone();
+        tokio::spawn(async move { gate.enter(decoded).await })
+    }
+
     #[tokio::test]
     async fn what_does_not_fit_the_queue_is_refused_at_once() {
-        let gate = Gate::new(1, 1);
-        let working = gate.enter().await.unwrap();
-        let waiting = tokio::spawn({
-            let gate = gate.clone();
-            async move { gate.enter().await }
-        });
+        let gate = gate(1, 1, GRAIN);
+        let working = gate.enter(1).await.unwrap();
+        let waiting = entering(&gate, 1);
         tokio::task::yield_now().await;
-        assert_eq!(gate.enter().await.unwrap_err(), Full);
+        assert_eq!(gate.enter(1).await.unwrap_err(), Full);
+        assert_eq!(gate.load(), Load { waiting: 1, working: 1, decoded: GRAIN });
         drop(working);
         let working = waiting.await.unwrap().unwrap();
-        assert_eq!(gate.load(1, 1), (0, 1));
+        assert_eq!(gate.load(), Load { waiting: 0, working: 1, decoded: GRAIN });
         drop(working);
-        assert!(gate.enter().await.is_ok());
+        assert!(gate.enter(1).await.is_ok());
     }
 
     #[tokio::test]
     async fn a_caller_that_goes_away_leaves_the_queue() {
-        let gate = Gate::new(1, 1);
-        let _working = gate.enter().await.unwrap();
-        let waiting = tokio::spawn({
-            let gate = gate.clone();
-            async move { gate.enter().await }
-        });
+        let gate = gate(1, 1, GRAIN);
+        let _working = gate.enter(1).await.unwrap();
+        let waiting = entering(&gate, 1);
         tokio::task::yield_now().await;
         waiting.abort();
         let _ = waiting.await;
-        assert_eq!(gate.load(1, 1), (0, 1));
+        assert_eq!(gate.load().waiting, 0);
+    }
+
+    #[tokio::test]
+    async fn heavy_photos_wait_for_each_other_and_the_heaviest_works_alone() {
+        let gate = gate(3, 3, 10 * GRAIN);
+        let first = gate.enter(6 * GRAIN).await.unwrap();
+        let heavy = entering(&gate, 1000 * GRAIN);
+        tokio::task::yield_now().await;
+        assert!(!heavy.is_finished());
+        drop(first);
+        let heavy = heavy.await.unwrap().unwrap();
+        assert_eq!(gate.load().decoded, 10 * GRAIN);
+        drop(heavy);
+        let (_a, _b) = (gate.enter(4 * GRAIN).await.unwrap(), gate.enter(6 * GRAIN).await.unwrap());
+    }
+
+    #[test]
+    fn a_budget_is_taken_and_given_back() {
+        let budget = Budget::new(100);
+        let (mut one, mut two) = (None, None);
+        assert_eq!(budget.take(60, &mut one), Ok(()));
+        assert_eq!(budget.take(50, &mut two), Err(Full));
+        assert_eq!(budget.take(30, &mut one), Ok(()));
+        drop(one);
+        assert_eq!(budget.take(100, &mut two), Ok(()));
     }
 }

@@ -8,7 +8,11 @@ mod pages;
 mod reply;
 mod routes;
 mod serve;
+mod shared;
+mod tls;
 
-pub use auth::Tokens;
+pub use auth::{Tokens, token_digest};
+pub use limit::Limits;
 pub use routes::{Service, admin, routes};
-pub use serve::{Stop, serve};
+pub use serve::{Listener, Stop, serve};
+pub use tls::Tls;

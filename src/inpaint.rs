@@ -142,8 +142,12 @@ pub async fn run(request: Request, gate: &Gate, models: &Models, deadline: Insta
         Region::Mask(file) => Some(picture::inspect(file).map_err(Error::Mask)?),
         Region::Box { .. } | Region::Subject => None,
     };
-    let permit = timeout_at(deadline.into(), gate.enter()).await.map_err(|_| Error::Late)??;
-    let mut bench = Bench { permit: Arc::new(permit), models, deadline, timings: Timings::default() };
+    let decoded = header.decoded + mask_header.map_or(0, |header| header.decoded);
+    let mut timings = Timings::default();
+    let queued = Instant::now();
+    let permit = timeout_at(deadline.into(), gate.enter(decoded)).await.map_err(|_| Error::Late)??;
+    timings.add("queue", queued);
+    let mut bench = Bench { permit: Arc::new(permit), models, deadline, timings };
 
     let original = request.photo.clone();
     let picture = bench.decode(request.photo, header).await?;
@@ -304,9 +308,10 @@ impl Bench<'_> {
     ) -> Result<T, Error> {
         let started = Instant::now();
         let permit = Arc::clone(&self.permit);
+        let span = tracing::info_span!("step", otel.name = step);
         let done = spawn_blocking(move || {
             let _permit = permit;
-            run()
+            span.in_scope(run)
         });
         let done = done.await.map_err(|error| Error::Internal(format!("{step}: {error}")))?;
         self.timings.add(step, started);

@@ -3,6 +3,8 @@
 
 /// The whole service: built from its settings, run until it is told to end.
 pub mod app;
+/// What the program does beside serving.
+pub mod command;
 /// Putting a fill into the photo.
 pub mod composite;
 /// Settings.

@@ -1,17 +1,113 @@
-//! Logs and metrics.
+//! Logs, metrics and traces.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use metrics_util::MetricKindMask;
+use opentelemetry::{
+    global,
+    propagation::{Extractor, Injector},
+    trace::TracerProvider,
+};
+use opentelemetry_otlp::WithExportConfig;
+use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
+use tonic::metadata::{MetadataKey, MetadataMap};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use warp::http::HeaderMap;
 
 /// Bounds of the histograms' buckets, in seconds.
 const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0];
 
-/// Begins to log to standard error, as much as `RUST_LOG` says (`info` unless it is set).
-pub fn log() {
+/// How long a gauge that is not set any more is still shown: those of a replica that went away.
+const STALE: Duration = Duration::from_secs(300);
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// Logging and tracing under way; what has not been sent yet is sent when it is dropped.
+#[derive(Debug)]
+pub struct Telemetry {
+    traces: Option<SdkTracerProvider>,
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Some(Err(error)) = self.traces.as_ref().map(SdkTracerProvider::shutdown) {
+            eprintln!("lacuna: traces were lost: {error}");
+        }
+    }
+}
+
+/// Begins to log to standard error, as much as `RUST_LOG` says (`info` unless it is set), and to send
+/// traces to the OTLP endpoint (gRPC), if there is one. Must be called inside a tokio runtime.
+///
+/// # Errors
+/// A message where the endpoint is not one.
+pub fn start(format: LogFormat, otlp: Option<&str>) -> Result<Telemetry, String> {
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let traces = otlp.map(tracer).transpose()?;
+    let spans =
+        traces.as_ref().map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer("lacuna")));
+    tracing_subscriber::registry().with(filter).with(lines).with(spans).init();
+    Ok(Telemetry { traces })
+}
+
+fn tracer(endpoint: &str) -> Result<SdkTracerProvider, String> {
+    let exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(endpoint).build();
+    let exporter = exporter.map_err(|error| format!("OTEL_EXPORTER_OTLP_ENDPOINT: {error}"))?;
+    global::set_text_map_propagator(TraceContextPropagator::new());
+    let resource = Resource::builder().with_service_name("lacuna").build();
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+}
+
+/// The span of a request, within the trace that its caller's `traceparent` names (W3C Trace Context).
+pub fn request_span(headers: &HeaderMap, request_id: &str) -> Span {
+    let span = tracing::info_span!("inpaint", otel.name = "POST /inpaint", otel.kind = "server", request_id);
+    let parent = global::get_text_map_propagator(|propagator| propagator.extract(&Carrier(headers)));
+    // Fails where no traces are sent, and is not missed there.
+    let _ = span.set_parent(parent);
+    span
+}
+
+/// Names the present span as the parent of what a call does elsewhere.
+pub fn hand_on(metadata: &mut MetadataMap) {
+    let context = Span::current().context();
+    global::get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut Handed(metadata)));
+}
+
+struct Carrier<'a>(&'a HeaderMap);
+
+impl Extractor for Carrier<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(|key| key.as_str()).collect()
+    }
+}
+
+struct Handed<'a>(&'a mut MetadataMap);
+
+impl Injector for Handed<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if let (Ok(key), Ok(value)) = (MetadataKey::from_bytes(key.as_bytes()), value.parse()) {
+            self.0.insert(key, value);
+        }
+    }
 }
 
 /// Begins to count, once a process; later calls give the same counts.
@@ -23,9 +119,15 @@ pub fn metrics() -> Result<PrometheusHandle, String> {
     HANDLE
         .get_or_init(|| {
             PrometheusBuilder::new()
+                .idle_timeout(MetricKindMask::GAUGE, Some(STALE))
                 .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
                 .and_then(PrometheusBuilder::install_recorder)
                 .map_err(|error| error.to_string())
         })
         .clone()
+}
+
+/// Sets the metrics of this process: memory, file descriptors, processor time.
+pub fn measure_process() {
+    metrics_process::Collector::default().collect();
 }

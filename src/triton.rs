@@ -14,13 +14,41 @@ pub use error::Error;
 pub use pool::{Address, Pool, PoolStatus};
 pub use replica::ReplicaStatus;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use ndarray::{Array2, Array3, Axis};
 use tokio::time::Instant;
+use tonic::transport::{Certificate, Identity};
 
 use crate::tile::{SEGMENTER_SIDE, Tile};
 use call::{Call, Tensor};
+
+/// With whom to speak to replicas at `https://` addresses, and as whom.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// The authority that signed their certificates; the system's without it.
+    ca: Option<Certificate>,
+    /// Our own certificate and key.
+    identity: Option<Identity>,
+}
+
+impl Tls {
+    /// Reads PEM files: the authority, and our own certificate and key.
+    ///
+    /// # Errors
+    /// A message that names the setting and the file.
+    pub fn load(ca: Option<&Path>, own: Option<(&Path, &Path)>) -> Result<Self, String> {
+        let read = |name: &str, path: &Path| {
+            std::fs::read(path).map_err(|error| format!("{name} {}: {error}", path.display()))
+        };
+        let ca = ca.map(|path| read("LACUNA_TRITON_CA", path).map(Certificate::from_pem)).transpose()?;
+        let identity = own.map(|(certificate, key)| {
+            let certificate = read("LACUNA_TRITON_CERT", certificate)?;
+            Ok::<_, String>(Identity::from_pem(certificate, read("LACUNA_TRITON_KEY", key)?))
+        });
+        Ok(Self { ca, identity: identity.transpose()? })
+    }
+}
 
 /// The two networks a photo needs, wherever they run.
 #[derive(Clone, Debug)]

@@ -40,8 +40,9 @@ TESTS = (
     Need("libjpeg-turbo-progs", "making and reading JPEG files", _program("cjpeg")),
     Need("netpbm", "reading PNG files", _program("pngtopam")),
     Need("pngcheck", "checking PNG files", _program("pngcheck")),
+    Need("redis-server", "sharing quotas", _program("redis-server")),
 )
-"""What the tests compare the codecs with."""
+"""What the tests compare the codecs with, and what they share quotas through."""
 
 
 def python_needs(version: str) -> tuple[Need, ...]:

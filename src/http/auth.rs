@@ -1,6 +1,11 @@
 //! Who may call: bearer tokens, known only by their SHA-256.
 
-use std::{collections::HashMap, num::NonZeroU32, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
@@ -26,6 +31,9 @@ pub struct Caller {
 /// what was sent, which its sender knows, and nothing of any token.
 #[derive(Debug)]
 pub struct Tokens {
+    of_settings: Vec<NamedToken>,
+    file: Option<PathBuf>,
+    quota: Quota,
     callers: ArcSwap<HashMap<[u8; 32], Arc<Caller>>>,
 }
 
@@ -35,21 +43,25 @@ impl Tokens {
     /// # Errors
     /// A message that names the file and the line, where the file cannot be read.
     pub fn load(config: &Config) -> Result<Self, String> {
-        let tokens = Self { callers: ArcSwap::default() };
-        tokens.reload(config)?;
+        let tokens = Self {
+            of_settings: config.tokens.clone(),
+            file: config.tokens_file.clone(),
+            quota: Quota { per_minute: config.rate_per_minute, burst: config.rate_burst },
+            callers: ArcSwap::default(),
+        };
+        tokens.reload()?;
         Ok(tokens)
     }
 
-    /// Reads the callers anew. One whose name, token and quota are as before keeps what is left of its
+    /// Reads the callers anew, and tells how many there are. One whose name, token and quota are as before keeps what is left of its
     /// quota. On an error, everything stays as it was.
     ///
     /// # Errors
     /// As [`Tokens::load`].
-    pub fn reload(&self, config: &Config) -> Result<usize, String> {
-        let quota = Quota { per_minute: config.rate_per_minute, burst: config.rate_burst };
-        let mut entries: Vec<_> = config.tokens.iter().map(|token| of_token(token, quota)).collect();
-        if let Some(path) = &config.tokens_file {
-            entries.extend(read(path, quota)?);
+    pub fn reload(&self) -> Result<usize, String> {
+        let mut entries: Vec<_> = self.of_settings.iter().map(|token| of_token(token, self.quota)).collect();
+        if let Some(path) = &self.file {
+            entries.extend(read(path, self.quota)?);
         }
         let before = self.callers.load();
         let mut callers: HashMap<[u8; 32], Arc<Caller>> = HashMap::with_capacity(entries.len());
@@ -76,15 +88,20 @@ impl Tokens {
         if !scheme.eq_ignore_ascii_case(b"Bearer ") {
             return None;
         }
-        let digest: [u8; 32] = Sha256::digest(token.trim_ascii()).into();
+        let digest = token_digest(token.trim_ascii());
         self.callers.load().get(&digest).filter(|caller| caller.digest == digest).cloned()
     }
+}
+
+/// By what a token is known.
+pub fn token_digest(token: &[u8]) -> [u8; 32] {
+    Sha256::digest(token).into()
 }
 
 type Entry = (String, [u8; 32], Quota);
 
 fn of_token(token: &NamedToken, quota: Quota) -> Entry {
-    (token.name.clone(), Sha256::digest(token.token.as_bytes()).into(), quota)
+    (token.name.clone(), token_digest(token.token.as_bytes()), quota)
 }
 
 fn read(path: &Path, quota: Quota) -> Result<Vec<Entry>, String> {

@@ -10,6 +10,7 @@ use warp::http::{HeaderMap, header};
 
 use super::error::ApiError;
 use crate::{
+    gate::{Budget, Held},
     inpaint::{MAX_DILATION, Region, Request},
     picture::{MAX_BYTES, OutputFormat},
 };
@@ -37,6 +38,8 @@ pub struct Body {
     deadline: Instant,
     /// Bytes read so far.
     read: u64,
+    /// The room that what was read takes, for as long as the request lasts.
+    held: Option<Held>,
     ended: bool,
 }
 
@@ -45,6 +48,8 @@ pub struct Body {
 enum BodyError {
     #[error("the body did not arrive in time")]
     Late,
+    #[error("too much is being uploaded")]
+    Full,
     #[error("{0}")]
     Broken(warp::Error),
 }
@@ -53,7 +58,8 @@ impl Body {
     /// The body of a request that begins now.
     pub fn new<B: Buf>(chunks: impl Stream<Item = Result<B, warp::Error>> + Send + 'static) -> Self {
         let chunks = chunks.map(|chunk| chunk.map(|mut chunk| chunk.copy_to_bytes(chunk.remaining())));
-        Self { chunks: Box::pin(chunks), deadline: Instant::now() + WHOLE_BODY, read: 0, ended: false }
+        let deadline = Instant::now() + WHOLE_BODY;
+        Self { chunks: Box::pin(chunks), deadline, read: 0, held: None, ended: false }
     }
 
     async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
@@ -69,6 +75,13 @@ impl Body {
         chunk
     }
 
+    /// The next chunk, with room for it.
+    async fn keep(&mut self, uploads: &Budget) -> Option<Result<Bytes, BodyError>> {
+        let chunk = self.next().await?;
+        let room = chunk.as_ref().map_or(Ok(()), |bytes| uploads.take(bytes.len(), &mut self.held));
+        Some(room.map_err(|_| BodyError::Full).and(chunk))
+    }
+
     /// Reads on, within limits and in the background, what a refused request still sends; unless its
     /// sender waits for our word before it sends anything.
     pub fn linger(mut self, headers: &HeaderMap) {
@@ -76,6 +89,7 @@ impl Body {
         if self.ended || waiting {
             return;
         }
+        self.held = None;
         tokio::spawn(timeout(LINGER_TIME, async move {
             let limit = self.read + LINGER_BYTES;
             while self.read < limit && matches!(self.next().await, Some(Ok(_))) {}
@@ -93,11 +107,12 @@ struct Fields {
     format: Option<String>,
 }
 
-/// Reads the body's form into a request. Fields that are not of the API are passed over.
+/// Reads the body's form into a request, within what is left for `uploads`. Fields that are not of the
+/// API are passed over.
 ///
 /// # Errors
 /// Those of [`ApiError`] that concern the body and its form.
-pub async fn read(headers: &HeaderMap, body: &mut Body) -> Result<Request, ApiError> {
+pub async fn read(headers: &HeaderMap, body: &mut Body, uploads: &Budget) -> Result<Request, ApiError> {
     let content_type =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let boundary = multer::parse_boundary(content_type).map_err(|_| ApiError::NotAForm)?;
@@ -110,7 +125,7 @@ pub async fn read(headers: &HeaderMap, body: &mut Body) -> Result<Request, ApiEr
         return Err(ApiError::TooLarge);
     }
 
-    let chunks = stream::unfold(body, |body| async { body.next().await.map(|chunk| (chunk, body)) });
+    let chunks = stream::unfold(body, |body| async { body.keep(uploads).await.map(|chunk| (chunk, body)) });
     let sizes = SizeLimit::new()
         .whole_stream(MAX_BODY)
         .per_field(MAX_FIELD)
@@ -221,6 +236,7 @@ fn of_multer(error: multer::Error) -> ApiError {
         },
         E::StreamReadFailed(cause) => match cause.downcast_ref::<BodyError>() {
             Some(BodyError::Late) => ApiError::BodyTimeout,
+            Some(BodyError::Full) => ApiError::Overloaded,
             _ => bad("The body broke off."),
         },
         E::IncompleteStream | E::IncompleteFieldData { .. } | E::IncompleteHeaders => {

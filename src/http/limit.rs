@@ -1,6 +1,10 @@
 //! How often a caller may call.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{
+    num::NonZeroU32,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use governor::{
     RateLimiter,
@@ -8,6 +12,8 @@ use governor::{
     middleware::StateInformationMiddleware,
     state::{InMemoryState, NotKeyed},
 };
+
+use super::{auth::Caller, error::ApiError, shared::Shared};
 
 /// What a caller may send: `burst` requests at once after a pause, `per_minute` in the long run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +41,52 @@ pub struct Allowed {
     pub quota: Quota,
     /// Requests that it could send at once now.
     pub left: u32,
+}
+
+/// Where requests are counted: in this gateway, or in counts that several share.
+#[derive(Debug)]
+pub struct Limits {
+    shared: Option<Shared>,
+    /// Whether nobody is let in while the shared counts cannot be had. Otherwise this gateway counts.
+    closed: bool,
+    /// Whether they could not be had the last time: told once, not with every request.
+    missing: AtomicBool,
+}
+
+impl Limits {
+    /// Counts shared at the Redis or Valkey of this URL, if there is one.
+    ///
+    /// # Errors
+    /// A message where the URL cannot be one.
+    pub fn new(shared: Option<&str>, closed: bool) -> Result<Self, String> {
+        let shared = shared.map(Shared::new).transpose()?;
+        Ok(Self { shared, closed, missing: AtomicBool::new(false) })
+    }
+
+    /// Counts one request: what is left then, or how long to wait where the quota is used up.
+    ///
+    /// # Errors
+    /// [`ApiError::Overloaded`] where the shared counts cannot be had and must be.
+    pub async fn check(&self, caller: &Caller) -> Result<Result<Allowed, Duration>, ApiError> {
+        let Some(shared) = &self.shared else { return Ok(caller.limiter.check()) };
+        let counted = shared.check(&caller.name, caller.limiter.quota()).await;
+        let was_missing = self.missing.swap(counted.is_err(), Ordering::Relaxed);
+        match counted {
+            Ok(counted) => {
+                if was_missing {
+                    tracing::info!("the shared quotas can be had again");
+                }
+                Ok(counted)
+            }
+            Err(error) => {
+                metrics::counter!("lacuna_shared_limit_errors_total").increment(1);
+                if !was_missing {
+                    tracing::warn!(%error, closed = self.closed, "quotas");
+                }
+                if self.closed { Err(ApiError::Overloaded) } else { Ok(caller.limiter.check()) }
+            }
+        }
+    }
 }
 
 impl Quota {

@@ -14,6 +14,7 @@ use bytes::Buf;
 use futures_util::{FutureExt, Stream};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
+use tracing::Instrument;
 use warp::{
     Filter, Rejection,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE},
@@ -24,16 +25,25 @@ use super::{
     auth::Tokens,
     error::ApiError,
     form::{self, Body},
+    limit::Limits,
     pages,
     reply::{self, Context, Filled},
 };
-use crate::{gate::Gate, inpaint, triton::Models};
+use crate::{
+    gate::{Budget, Gate},
+    inpaint, telemetry,
+    triton::Models,
+};
 
 /// What the routes serve with.
 #[derive(Debug)]
 pub struct Service {
     /// The callers.
     pub tokens: Tokens,
+    /// What they may send.
+    pub limits: Limits,
+    /// Room for what they upload.
+    pub uploads: Budget,
     /// Admission to the work.
     pub gate: Gate,
     /// The networks.
@@ -78,7 +88,7 @@ pub fn routes(
     inpaint
         .or(ready)
         .unify()
-        .or(fixed("/livez", || reply::json(&json!({"status": "ok"}), StatusCode::OK)))
+        .or(fixed("/livez", alive))
         .unify()
         .or(fixed("/", pages::home))
         .unify()
@@ -92,16 +102,41 @@ pub fn routes(
         .unify()
 }
 
-/// What is not for callers: the metrics.
+/// What is not for callers: the metrics, and whether this process lives.
 pub fn admin(
+    service: Arc<Service>,
     metrics: PrometheusHandle,
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
-    warp::path!("metrics").and(warp::get()).map(move || {
+    let metrics = warp::path!("metrics").and(warp::get()).map(move || {
+        measure(&service);
         let mut response = Response::new(metrics.render().into());
         let media_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, media_type);
         response
-    })
+    });
+    metrics.or(warp::path!("livez").and(warp::get()).map(alive)).unify()
+}
+
+fn alive() -> Response {
+    reply::json(&json!({"status": "ok"}), StatusCode::OK)
+}
+
+/// Sets the metrics that are looked up when asked for.
+fn measure(service: &Service) {
+    let load = service.gate.load();
+    metrics::gauge!("lacuna_queue_waiting").set(load.waiting as f64);
+    metrics::gauge!("lacuna_at_work").set(load.working as f64);
+    metrics::gauge!("lacuna_work_bytes").set(load.decoded as f64);
+    for replica in service.models.status().replicas {
+        let number = |yes: bool| if yes { 1.0 } else { 0.0 };
+        let set = |name: &'static str, value: f64| {
+            metrics::gauge!(name, "replica" => replica.address.clone()).set(value);
+        };
+        set("lacuna_replica_up", number(replica.ready));
+        set("lacuna_replica_ejected", number(replica.ejected));
+        set("lacuna_replica_in_flight", replica.in_flight as f64);
+    }
+    telemetry::measure_process();
 }
 
 /// The parts of a request.
@@ -115,11 +150,16 @@ fn body<B: Buf>(chunks: impl Stream<Item = Result<B, warp::Error>> + Send + 'sta
 
 async fn inpaint_route(service: &Service, method: Method, headers: HeaderMap, mut body: Body) -> Response {
     let mut context = Context::new(&headers);
-    // A panic on the way is this request's failure, and no other's.
-    let answer = AssertUnwindSafe(answer(service, &method, &headers, &mut body, &mut context));
-    let answer =
-        answer.catch_unwind().await.unwrap_or_else(|panic| Err(ApiError::Internal(panic_text(&*panic))));
-    finish(&context, "/inpaint", answer, headers, body)
+    let span = telemetry::request_span(&headers, &context.id);
+    async {
+        // A panic on the way is this request's failure, and no other's.
+        let answer = AssertUnwindSafe(answer(service, &method, &headers, &mut body, &mut context));
+        let answer = answer.catch_unwind().await;
+        let answer = answer.unwrap_or_else(|panic| Err(ApiError::Internal(panic_text(&*panic))));
+        finish(&context, "/inpaint", answer, headers, body)
+    }
+    .instrument(span)
+    .await
 }
 
 /// The order of the checks: method, token, rate limit, size and form, picture.
@@ -135,11 +175,11 @@ async fn answer(
     }
     let caller = service.tokens.caller(headers).ok_or(ApiError::Unauthorized)?;
     context.caller = Some(caller.name.clone());
-    let counted = caller.limiter.check();
+    let counted = service.limits.check(&caller).await?;
     context.rate = Some((caller.limiter.quota(), counted.as_ref().map_or(0, |allowed| allowed.left)));
     counted.map_err(ApiError::RateLimited)?;
 
-    let request = form::read(headers, body).await?;
+    let request = form::read(headers, body, &service.uploads).await?;
     let (mode, format) = (request.region.mode(), request.format);
     context.mode = Some(mode);
     let deadline = Instant::now() + service.timeout;
@@ -194,7 +234,7 @@ fn finish(
     let refused = answer.is_err();
     let response = answer.unwrap_or_else(|error| {
         if let Some(cause) = error.cause() {
-            tracing::error!(request_id = context.id, cause, "request failed");
+            tracing::error!(cause, "request failed");
         }
         reply::failed(&error, context)
     });
@@ -207,14 +247,7 @@ fn finish(
     metrics::histogram!("lacuna_request_seconds", "route" => route, "mode" => mode).record(seconds);
     if route == "/inpaint" {
         let caller = context.caller.as_deref().unwrap_or("-");
-        tracing::info!(
-            request_id = context.id,
-            caller,
-            status,
-            mode,
-            ms = (seconds * 1000.0).round(),
-            "request"
-        );
+        tracing::info!(caller, status, mode, ms = (seconds * 1000.0).round(), "request");
     }
     context.finish(response)
 }

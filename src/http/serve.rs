@@ -12,6 +12,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, sleep, timeout, timeout_at},
@@ -19,6 +20,8 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tower::Service;
 use warp::{http, reply::Response};
+
+use super::tls::{HTTP2, Tls};
 
 /// Connections at once.
 const MAX_CONNECTIONS: usize = 4096;
@@ -40,8 +43,18 @@ pub enum Stop {
     By(Instant),
 }
 
+/// Where connections come from.
+pub struct Listener {
+    /// The socket.
+    pub socket: TcpListener,
+    /// TLS, if connections are to use it.
+    pub tls: Option<Arc<Tls>>,
+    /// Its name in the metrics.
+    pub name: &'static str,
+}
+
 /// Serves `service` on `listener` until `stop` says otherwise, and then finishes what is under way.
-pub async fn serve<S>(listener: TcpListener, service: S, mut stop: watch::Receiver<Stop>)
+pub async fn serve<S>(listener: Listener, service: S, mut stop: watch::Receiver<Stop>)
 where
     S: Service<http::Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -51,16 +64,17 @@ where
     loop {
         let accepted = tokio::select! {
             _ = stop.wait_for(|stop| *stop != Stop::No) => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener.socket, &places) => accepted,
         };
         let Ok((stream, peer, place)) = accepted else {
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let (service, watcher) = (service.clone(), graceful.watcher());
+        let (tls, counted) = (listener.tls.clone(), Connected::new(listener.name));
         tokio::spawn(async move {
-            let _place = place;
-            if let Err(error) = connection(stream, service, watcher).await {
+            let (_place, _counted) = (place, counted);
+            if let Err(error) = connection(stream, tls, service, watcher).await {
                 tracing::debug!(%peer, %error, "connection ended");
             }
         });
@@ -83,21 +97,67 @@ async fn accept(
     Ok((stream, peer, place))
 }
 
+/// One connection in the metrics, for as long as it lives.
+struct Connected(metrics::Gauge);
+
+impl Connected {
+    fn new(listener: &'static str) -> Self {
+        let gauge = metrics::gauge!("lacuna_connections", "listener" => listener);
+        gauge.increment(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
+}
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Finds out what the client speaks, and speaks it.
 async fn connection<S>(
     stream: TcpStream,
+    tls: Option<Arc<Tls>>,
     service: S,
     watcher: Watcher,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+) -> Result<(), Error>
 where
     S: Service<http::Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
     stream.set_nodelay(true)?;
-    let Ok(version) = timeout(HEADER, speaks_http2(&stream)).await else { return Ok(()) };
-    let http2 = version?;
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE));
-    let io = TokioIo::new(Box::pin(stream));
+    let writes_in_time = |stream| {
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(WRITE));
+        Box::pin(stream)
+    };
+    match tls {
+        None => {
+            let Ok(http2) = timeout(HEADER, speaks_http2(&stream)).await else { return Ok(()) };
+            requests(writes_in_time(stream), http2?, service, watcher).await
+        }
+        Some(tls) => {
+            let handshake = tls.acceptor().accept(writes_in_time(stream));
+            let stream = timeout(HEADER, handshake).await??;
+            let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+            requests(stream, http2, service, watcher).await
+        }
+    }
+}
+
+async fn requests<S>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    http2: bool,
+    service: S,
+    watcher: Watcher,
+) -> Result<(), Error>
+where
+    S: Service<http::Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let io = TokioIo::new(stream);
     let service = TowerToHyperService::new(service);
     if http2 {
         let mut builder = http2::Builder::new(TokioExecutor::new());

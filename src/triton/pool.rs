@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    Error,
+    Error, Tls,
     call::Call,
     replica::{Attempt, Replica, ReplicaStatus},
 };
@@ -106,12 +106,12 @@ impl Drop for AbortOnDrop {
 impl Pool {
     /// The replicas at `addresses`, watched for whether they serve `models`. Must be called inside a
     /// tokio runtime.
-    pub fn new(addresses: Vec<Address>, models: Vec<String>) -> Self {
+    pub fn new(addresses: Vec<Address>, tls: Tls, models: Vec<String>) -> Self {
         let replicas: Arc<ArcSwap<Vec<Watched>>> = Arc::default();
         let followed = Arc::clone(&replicas);
         let lookup = tokio::spawn(async move {
             loop {
-                follow(&followed, &addresses, &models).await;
+                follow(&followed, &addresses, &tls, &models).await;
                 tokio::time::sleep(LOOKUP_INTERVAL).await;
             }
         });
@@ -214,7 +214,7 @@ impl Pool {
 
 /// Looks the names up and makes `replicas` what they say. A name that cannot be looked up keeps the
 /// replicas that it had.
-async fn follow(replicas: &ArcSwap<Vec<Watched>>, names: &[Address], models: &[String]) {
+async fn follow(replicas: &ArcSwap<Vec<Watched>>, names: &[Address], tls: &Tls, models: &[String]) {
     let before = replicas.load_full();
     let mut known: HashMap<(Address, SocketAddr), Watched> = before
         .iter()
@@ -235,7 +235,8 @@ async fn follow(replicas: &ArcSwap<Vec<Watched>>, names: &[Address], models: &[S
             if now.iter().any(|watched| watched.replica.address() == address) {
                 continue;
             }
-            match known.remove(&(name.clone(), address)).map_or_else(|| watch(name, address, models), Ok) {
+            match known.remove(&(name.clone(), address)).map_or_else(|| watch(name, address, tls, models), Ok)
+            {
                 Ok(watched) => now.push(watched),
                 Err(error) => tracing::error!(triton = %address, error, "replica cannot be used"),
             }
@@ -248,8 +249,8 @@ async fn follow(replicas: &ArcSwap<Vec<Watched>>, names: &[Address], models: &[S
     }
 }
 
-fn watch(name: &Address, address: SocketAddr, models: &[String]) -> Result<Watched, String> {
-    let replica = Arc::new(Replica::new(name, address)?);
+fn watch(name: &Address, address: SocketAddr, tls: &Tls, models: &[String]) -> Result<Watched, String> {
+    let replica = Arc::new(Replica::new(name, address, tls)?);
     let watched = Arc::clone(&replica);
     let models = models.to_vec();
     let task = tokio::spawn(async move { watched.watch(&models).await });

@@ -22,7 +22,7 @@ use tonic::{
 };
 
 use super::{
-    Error,
+    Error, Tls,
     call::Call,
     pool::Address,
     protocol::{
@@ -30,6 +30,7 @@ use super::{
         grpc_inference_service_client::GrpcInferenceServiceClient,
     },
 };
+use crate::telemetry;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -107,8 +108,8 @@ impl Replica {
     /// A replica at `address`, reached as `name` says. Connects when first used.
     ///
     /// # Errors
-    /// A message where the TLS roots cannot be loaded.
-    pub fn new(name: &Address, address: SocketAddr) -> Result<Self, String> {
+    /// A message where the TLS roots or certificates cannot be used.
+    pub fn new(name: &Address, address: SocketAddr, tls: &Tls) -> Result<Self, String> {
         let scheme = if name.tls { "https" } else { "http" };
         let endpoint = |uri: String| Endpoint::from_shared(uri).map_err(|error| error.to_string());
         let mut endpoint = endpoint(format!("{scheme}://{address}"))?
@@ -118,8 +119,15 @@ impl Replica {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
         if name.tls {
-            let tls = ClientTlsConfig::new().with_native_roots().domain_name(name.host.clone());
-            endpoint = endpoint.tls_config(tls).map_err(|error| error.to_string())?;
+            let mut config = ClientTlsConfig::new().domain_name(name.host.clone());
+            config = match &tls.ca {
+                Some(ca) => config.ca_certificate(ca.clone()),
+                None => config.with_native_roots(),
+            };
+            if let Some(identity) = &tls.identity {
+                config = config.identity(identity.clone());
+            }
+            endpoint = endpoint.tls_config(config).map_err(|error| error.to_string())?;
         }
         let client = GrpcInferenceServiceClient::new(endpoint.connect_lazy())
             .max_decoding_message_size(MAX_ANSWER)
@@ -232,6 +240,7 @@ impl Replica {
     pub async fn attempt(&self, call: &Call<'_>, deadline: Instant) -> Result<Vec<u8>, Attempt> {
         let _counted = Counted::new(&self.in_flight);
         let mut request = tonic::Request::new(call.request(deadline));
+        telemetry::hand_on(request.metadata_mut());
         request.set_timeout(deadline.saturating_duration_since(Instant::now()));
         let mut client = self.client.clone();
         let mut found = self.found.subscribe();

@@ -6,6 +6,8 @@ mod exactness;
 mod faults;
 mod helpers;
 mod limits;
+mod operations;
+mod program;
 mod real_triton;
 mod samples;
 mod stand_in;

@@ -1,11 +1,18 @@
 //! A server that speaks Triton's protocol on a socket, and answers as a test wants it to.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::{net::TcpListener, runtime::Runtime};
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, transport::Server};
+use tonic::{
+    Request, Response, Status,
+    transport::{Server, ServerTlsConfig},
+};
 
 use protocol::{
     ModelConfigRequest, ModelConfigResponse, ModelConfiguration, ModelInferRequest, ModelInferResponse,
@@ -28,6 +35,8 @@ type Behaviour = Arc<dyn Fn(&ModelInferRequest) -> Answer + Send + Sync>;
 /// A stand-in that runs until it is dropped, on threads of its own: with them all its connections end.
 pub struct StandIn {
     pub address: SocketAddr,
+    /// The `traceparent` of each call that had one.
+    pub traces: Arc<Mutex<Vec<String>>>,
     runtime: Option<Runtime>,
 }
 
@@ -43,6 +52,7 @@ impl Drop for StandIn {
 struct Triton {
     behaviour: Behaviour,
     delay: Duration,
+    traces: Arc<Mutex<Vec<String>>>,
 }
 
 impl StandIn {
@@ -56,15 +66,29 @@ impl StandIn {
         delay: Duration,
         behaviour: impl Fn(&ModelInferRequest) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        let triton = Triton { behaviour: Arc::new(behaviour), delay };
+        Self::serving(delay, Arc::new(behaviour), None).await
+    }
+
+    /// One that fills holes, and speaks TLS.
+    pub async fn with_tls(tls: ServerTlsConfig) -> Self {
+        Self::serving(Duration::ZERO, Arc::new(fill), Some(tls)).await
+    }
+
+    async fn serving(delay: Duration, behaviour: Behaviour, tls: Option<ServerTlsConfig>) -> Self {
+        let traces = Arc::default();
+        let triton = Triton { behaviour, delay, traces: Arc::clone(&traces) };
         let service = GrpcInferenceServiceServer::new(triton).max_decoding_message_size(64 << 20);
-        let server = Server::builder().add_service(service);
+        let server = match tls {
+            Some(tls) => Server::builder().tls_config(tls).unwrap(),
+            None => Server::builder(),
+        };
+        let server = { server }.add_service(service);
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.spawn(TcpListener::bind("127.0.0.1:0")).await.unwrap().unwrap();
         let address = listener.local_addr().unwrap();
         runtime.spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-        Self { address, runtime: Some(runtime) }
+        Self { address, traces, runtime: Some(runtime) }
     }
 
     pub fn url(&self) -> String {
@@ -127,6 +151,9 @@ impl GrpcInferenceService for Triton {
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
+        if let Some(trace) = request.metadata().get("traceparent") {
+            self.traces.lock().unwrap().push(trace.to_str().unwrap().to_owned());
+        }
         tokio::time::sleep(self.delay).await;
         (self.behaviour)(request.get_ref()).map(Response::new)
     }

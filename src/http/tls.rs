@@ -1,0 +1,69 @@
+//! TLS on the listening side.
+
+use std::{path::PathBuf, sync::Arc};
+
+use arc_swap::ArcSwap;
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
+};
+
+/// The names of HTTP/2 and HTTP/1.1 in the handshake (RFC 7301).
+pub const HTTP2: &[u8] = b"h2";
+const HTTP1: &[u8] = b"http/1.1";
+
+/// A certificate chain and its key, of which connections made later see a change.
+#[derive(Debug)]
+pub struct Tls {
+    certificate: PathBuf,
+    key: PathBuf,
+    config: ArcSwap<ServerConfig>,
+}
+
+impl Tls {
+    /// Reads a certificate chain and its key, both PEM.
+    ///
+    /// # Errors
+    /// A message that names the file and what is wrong.
+    pub fn load(certificate: PathBuf, key: PathBuf) -> Result<Self, String> {
+        let config = ArcSwap::new(read(&certificate, &key)?);
+        Ok(Self { certificate, key, config })
+    }
+
+    /// Reads both files again. On an error, all stays as it was.
+    ///
+    /// # Errors
+    /// As [`Tls::load`].
+    pub fn reload(&self) -> Result<(), String> {
+        self.config.store(read(&self.certificate, &self.key)?);
+        Ok(())
+    }
+
+    /// What makes a handshake.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.config.load_full())
+    }
+}
+
+fn read(certificate: &PathBuf, key: &PathBuf) -> Result<Arc<ServerConfig>, String> {
+    let wrong = |name: &str, path: &PathBuf, what: String| format!("{name} {}: {what}", path.display());
+    let of_certificate = |what: String| wrong("LACUNA_TLS_CERT", certificate, what);
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| of_certificate(error.to_string()))?;
+    if chain.is_empty() {
+        return Err(of_certificate("no certificate in it".to_owned()));
+    }
+    let secret =
+        PrivateKeyDer::from_pem_file(key).map_err(|error| wrong("LACUNA_TLS_KEY", key, error.to_string()))?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, secret))
+        .map_err(|error| of_certificate(error.to_string()))?;
+    config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
+    Ok(Arc::new(config))
+}

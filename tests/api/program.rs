@@ -1,0 +1,306 @@
+//! The program as an operator starts it: its commands, its signals, its log.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    process::{Child, Command, Output, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+    trace_service_server::{TraceService, TraceServiceServer},
+};
+use reqwest::multipart::Form;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status, transport::Server};
+
+use crate::{
+    helpers::{TOKEN, boxed, file, photo},
+    samples::{png, textured},
+    stand_in::StandIn,
+};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_lacuna");
+
+/// The gateway as a process, which is killed when dropped.
+pub struct Gateway {
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    process: Child,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Gateway {
+    /// Starts it with these variables on free ports, and waits until it listens.
+    pub fn start(variables: &[(&str, &str)]) -> Self {
+        let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut process = Command::new(PROGRAM)
+            .env_clear()
+            .env("LACUNA_LISTEN", "127.0.0.1:0")
+            .env("LACUNA_ADMIN_LISTEN", admin.to_string())
+            .env("LACUNA_TOKENS", format!("tests:{TOKEN}"))
+            .env("NO_COLOR", "1")
+            .envs(variables.iter().copied())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let mut address = None;
+        while address.is_none() {
+            let line = lines.next().expect("the gateway listens").unwrap();
+            let place = line.contains("listening").then(|| line.find("127.0.0.1:")).flatten();
+            address = place.and_then(|at| {
+                let end = line[at..].find(|c: char| c != '.' && c != ':' && !c.is_ascii_digit());
+                line[at..at + end.unwrap_or(line.len() - at)].parse().ok()
+            });
+            log.lock().unwrap().push(line);
+        }
+        let kept = Arc::clone(&log);
+        thread::spawn(move || lines.map_while(Result::ok).for_each(|line| kept.lock().unwrap().push(line)));
+        Self { address: address.unwrap(), admin, process, log }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/inpaint", self.address)
+    }
+
+    fn signal(&self, name: &str) {
+        let done = Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap();
+        assert!(done.success());
+    }
+
+    fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+}
+
+fn form() -> Form {
+    boxed(photo(png(textured(3, false, 40, 30))), [5, 5, 10, 10])
+}
+
+/// Waits until `done`, for five seconds at most.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, done: impl Fn() -> F) {
+    let end = Instant::now() + Duration::from_secs(5);
+    while !done().await {
+        assert!(Instant::now() < end, "{what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn output(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    Command::new(PROGRAM).args(arguments).env_clear().envs(variables.iter().copied()).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_token_is_shown_once_and_its_line_lets_it_in() {
+    let made = output(&["token", "new", "alice"], &[]);
+    let (line, shown) = (text(&made.stdout), text(&made.stderr));
+    assert!(made.status.success());
+    let token = shown.trim().rsplit(' ').next().unwrap();
+    assert!(token.starts_with("lacuna_") && !line.contains(token), "{shown}");
+    assert_ne!(text(&output(&["token", "new", "alice"], &[]).stdout), line);
+    assert!(!output(&["token", "new", "two words"], &[]).status.success());
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens");
+    std::fs::write(&path, &line).unwrap();
+    let triton = StandIn::start().await;
+    let gateway =
+        Gateway::start(&[("LACUNA_TOKENS_FILE", path.to_str().unwrap()), ("LACUNA_TRITON", &triton.url())]);
+    let send = async |token: &str| {
+        let request = reqwest::Client::new().post(gateway.url()).bearer_auth(token).multipart(form());
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(send(token).await, 200);
+
+    // Another line, and the word to read it at once.
+    let other = output(&["token", "new", "bob"], &[]);
+    let other_token = text(&other.stderr).trim().rsplit(' ').next().unwrap().to_owned();
+    assert_eq!(send(&other_token).await, 401);
+    std::fs::write(&path, &other.stdout).unwrap();
+    gateway.signal("-HUP");
+    eventually("SIGHUP reads the file", async || send(&other_token).await == 200).await;
+    assert_eq!(send(token).await, 401);
+
+    // A broken file, seen without a word, keeps what there was.
+    std::fs::write(&path, "bob not-a-digest\n").unwrap();
+    eventually("the log says so", async || {
+        gateway.log().iter().any(|line| line.contains("stay as they were") && line.contains("line 1"))
+    })
+    .await;
+    assert_eq!(send(&other_token).await, 200);
+    let metrics = format!("http://{}/metrics", gateway.admin);
+    let metrics = reqwest::get(metrics).await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("lacuna_tokens_reload_failures_total 1"), "{metrics}");
+    assert!(metrics.contains("process_resident_memory_bytes"), "{metrics}");
+    assert!(metrics.contains("lacuna_replica_up{"), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_tells_whether_the_gateway_lives() {
+    let gateway = Gateway::start(&[]);
+    let admin = gateway.admin.to_string();
+    assert!(output(&["health"], &[("LACUNA_ADMIN_LISTEN", &admin)]).status.success());
+    let everywhere = format!("0.0.0.0:{}", gateway.admin.port());
+    assert!(output(&["health"], &[("LACUNA_ADMIN_LISTEN", &everywhere)]).status.success());
+    drop(gateway);
+    let dead = output(&["health"], &[("LACUNA_ADMIN_LISTEN", &admin)]);
+    assert!(!dead.status.success() && text(&dead.stderr).contains(&admin));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_setting_ends_the_start_with_its_name() {
+    for (name, value) in [
+        ("LACUNA_LISTEN", "nowhere"),
+        ("LACUNA_TOKENS_FILE", "/nowhere"),
+        ("LACUNA_RATE_REDIS", "s3cret@"),
+        ("LACUNA_RATE_REDIS_FAIL", "maybe"),
+        ("LACUNA_TLS_CERT", "/nowhere"),
+        ("LACUNA_TRITON_CA", "/nowhere"),
+        ("LACUNA_MAX_DECODED_MB", "0"),
+        ("LACUNA_LOG_FORMAT", "xml"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "not a url"),
+    ] {
+        let key = if name == "LACUNA_TLS_CERT" { "LACUNA_TLS_KEY" } else { name };
+        let variables = [("LACUNA_TOKENS", "a:b"), ("LACUNA_ADMIN_LISTEN", "127.0.0.1:0")];
+        let mut variables = variables.to_vec();
+        variables.extend([("LACUNA_LISTEN", "127.0.0.1:0"), (key, value), (name, value)]);
+        let ended = output(&[], &variables);
+        let said = text(&ended.stderr);
+        assert!(!ended.status.success(), "{name}");
+        assert!(said.contains(name) && !said.contains("s3cret"), "{name}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_json_with_the_request_id_and_without_any_token() {
+    let triton = StandIn::start().await;
+    let gateway = Gateway::start(&[
+        ("LACUNA_LOG_FORMAT", "json"),
+        ("RUST_LOG", "trace"),
+        ("LACUNA_TRITON", &triton.url()),
+    ]);
+    let client = reqwest::Client::new();
+    for token in [TOKEN, "a-wr0ng-token"] {
+        let request = client.post(gateway.url()).bearer_auth(token).header("x-request-id", "known-id");
+        request.multipart(form()).send().await.unwrap();
+    }
+    eventually("both requests are logged", async || {
+        gateway.log().iter().filter(|line| line.contains("\"message\":\"request\"")).count() == 2
+    })
+    .await;
+    for line in gateway.log() {
+        let entry: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        for secret in [TOKEN, "a-wr0ng-token"] {
+            assert!(!line.contains(secret), "{line}");
+        }
+        if entry["message"] == "request" {
+            assert_eq!(entry["span"]["request_id"], "known-id", "{line}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_callers_trace_goes_on_to_the_collector_and_into_triton() {
+    let spans = Arc::<Mutex<Vec<(String, String)>>>::default();
+    let collector = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", collector.local_addr().unwrap());
+    let service = TraceServiceServer::new(Collector(Arc::clone(&spans)));
+    tokio::spawn(
+        Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(collector)),
+    );
+    let triton = StandIn::start().await;
+    let mut gateway =
+        Gateway::start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("LACUNA_TRITON", &triton.url())]);
+
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let request = reqwest::Client::new().post(gateway.url()).bearer_auth(TOKEN).multipart(form());
+    let request = request.header("traceparent", format!("00-{trace}-b7ad6b7169203331-01"));
+    assert_eq!(request.send().await.unwrap().status(), 200);
+    let handed_on = triton.traces.lock().unwrap().clone();
+    assert!(handed_on.iter().any(|parent| parent.starts_with(&format!("00-{trace}-"))), "{handed_on:?}");
+
+    // What has not been sent is sent at the end.
+    gateway.signal("-TERM");
+    assert!(gateway.process.wait().unwrap().success());
+    let spans = spans.lock().unwrap().clone();
+    for name in ["POST /inpaint", "decode", "mask", "composite", "encode"] {
+        assert!(spans.contains(&(trace.to_owned(), name.to_owned())), "{name} in {spans:?}");
+    }
+}
+
+/// Keeps trace and name of every span.
+struct Collector(Arc<Mutex<Vec<(String, String)>>>);
+
+#[tonic::async_trait]
+impl TraceService for Collector {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let scopes = request.into_inner().resource_spans.into_iter().flat_map(|of| of.scope_spans);
+        for span in scopes.flat_map(|scope| scope.spans) {
+            let trace = span.trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
+            self.0.lock().unwrap().push((trace, span.name));
+        }
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[test]
+fn the_heic_decoder_is_confined_before_it_reads() {
+    let mut decoder = Command::new(PROGRAM)
+        .arg("decode-heic")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let proc = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", decoder.id())).unwrap();
+    let value = |text: &str, key: &str| {
+        let line = text.lines().find(|line| line.starts_with(key)).map(str::to_owned);
+        line.map(|line| line[key.len()..].split_whitespace().next().unwrap().to_owned())
+    };
+    let end = Instant::now() + Duration::from_secs(5);
+    while value(&proc("status"), "Seccomp:").unwrap() != "2" || proc("syscall").starts_with("running") {
+        assert!(Instant::now() < end, "no filter: {}", proc("status"));
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(value(&proc("status"), "NoNewPrivs:").unwrap(), "1");
+    let limits = proc("limits");
+    assert_eq!(value(&limits, "Max address space").unwrap(), (3u64 << 30).to_string());
+    assert_eq!(value(&limits, "Max cpu time").unwrap(), "30");
+    assert_eq!(value(&limits, "Max file size").unwrap(), "0");
+
+    drop(decoder.stdin.take());
+    let mut answer = Vec::new();
+    decoder.stdout.take().unwrap().read_to_end(&mut answer).unwrap();
+    assert_eq!(answer[0], 1, "an empty file is refused: {}", String::from_utf8_lossy(&answer));
+    assert!(decoder.wait().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_heic_photo_goes_through_the_program_itself() {
+    let triton = StandIn::start().await;
+    let gateway = Gateway::start(&[("LACUNA_TRITON", &triton.url())]);
+    let form = boxed(photo(file("samples/plain.heic")), [5, 5, 10, 10]);
+    let response =
+        reqwest::Client::new().post(gateway.url()).bearer_auth(TOKEN).multipart(form).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+}
