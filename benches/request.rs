@@ -1,135 +1,372 @@
-//! How long one request takes, and where: a 12-megapixel JPEG with a box of 300 x 300, to PNG, through
-//! the real gateway on loopback and the real Triton that `make bench` starts.
+//! What the gateway costs: processor time, time on the clock and memory of one request, beside the
+//! barest decoding and encoding of the same bytes.
 //!
-//! Prints the median of each stage and its share. "Model excluded" is what the client sees less the
-//! stage `inpaint`, which is the time spent waiting for Triton.
+//! The gateway is a process of its own. Where the model is excluded, a stand-in answers in Triton's
+//! place; where it is included, the real Triton of `make bench` does. All figures that are compared are
+//! of one run, since machines differ and are noisy.
 
-use std::time::{Duration, Instant};
+#[path = "../tests/api/stand_in.rs"]
+mod stand_in;
 
-use clap::Parser;
+use std::{
+    fs,
+    hint::black_box,
+    net::{SocketAddr, TcpListener},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
 use fast_image_resize::{
     Resizer,
     images::{TypedImage, TypedImageRef},
     pixels::U8x3,
 };
 use image::{DynamicImage, RgbImage};
-use lacuna::{app::App, config::Config, picture};
+use lacuna::{
+    geometry::Rect,
+    mask::Mask,
+    picture::{self, Colour, jpeg, png_encode},
+};
 use reqwest::multipart::{Form, Part};
+use stand_in::StandIn;
 
-const REQUESTS: usize = 15;
-const STAGES: [&str; 5] = ["decode", "mask", "inpaint", "composite", "encode"];
+const REQUESTS: usize = 9;
+const SIZES: [(&str, u32, u32); 5] = [
+    ("1 MP", 1184, 888),
+    ("3 MP", 2048, 1536),
+    ("8 MP", 3264, 2448),
+    ("12 MP", 4000, 3000),
+    ("16 MP", 4096, 4096),
+];
+const STEPS: [&str; 5] = ["decode", "mask", "inpaint", "composite", "encode"];
 
 #[tokio::main]
 async fn main() {
+    let stand_in = StandIn::start().await;
+    let gateway = Gateway::start(&stand_in.url()).await;
+    costs(&gateway).await;
+    memory(&stand_in.url()).await;
+    many_at_once(&stand_in.url()).await;
+    parts();
     let triton = std::env::var("LACUNA_TEST_TRITON").expect("run `make bench`, which starts a Triton");
-    let config = Config::parse_from([
-        "lacuna",
-        "--listen=127.0.0.1:0",
-        "--admin-listen=127.0.0.1:0",
-        "--tokens=bench:bench",
-        "--rate-per-minute=100000",
-        "--rate-burst=1000",
-        &format!("--triton={triton}"),
-    ]);
-    let app = App::build(config).await.expect("the gateway starts");
-    let url = format!("http://{}/inpaint", app.address().expect("an address"));
-    tokio::spawn(app.run_until(std::future::pending()));
-
-    let photo = photo(4000, 3000);
-    println!(
-        "photo: 4000 x 3000 JPEG, {:.1} MB; box 300 x 300, dilation 8, to png",
-        photo.len() as f64 / 1e6
-    );
-    let client = reqwest::Client::new();
-    let mut runs = Vec::new();
-    for run in 0..REQUESTS + 2 {
-        let measured = request(&client, &url, &photo).await;
-        // The first two fill caches and connections.
-        if run >= 2 {
-            runs.push(measured);
-        }
-    }
-    report(&runs);
+    steps(&Gateway::start(&triton).await).await;
 }
 
-/// What one request took: seen by the client, and each stage as the server tells.
+/// The gateway's processor time for one request, the model excluded, and that of a bare loop with the
+/// fastest decoder and encoder at hand.
+async fn costs(gateway: &Gateway) {
+    println!("Processor time of one request, model excluded: box 300 x 300, p50 on the clock beside it");
+    println!(
+        "{:>6} {:>11} | {:>9} {:>9} {:>6} | {:>9} {:>11}",
+        "", "", "gateway", "floor", "ratio", "clock", "seen-header"
+    );
+    for (name, width, height) in SIZES {
+        let photo = Photo::new(width, height);
+        for (kind, file, format) in [
+            ("jpg -> png", &photo.jpeg, "png"),
+            ("png -> png", &photo.png, "png"),
+            ("jpg -> webp", &photo.jpeg, "webp"),
+            ("jpg -> jpg", &photo.jpeg, "jpg"),
+        ] {
+            gateway.send(file, format).await;
+            let cpu = gateway.cpu();
+            let runs = gateway.runs(file, format).await;
+            let cost = (gateway.cpu() - cpu) / REQUESTS as f64;
+            let floor = floor(file, format);
+            println!(
+                "{name:>6} {kind:>11} | {cost:6.1} ms {floor:6.1} ms {:6.2} | {:6.1} ms {:8.1} ms",
+                cost / floor,
+                median(runs.iter().map(|run| run.seen)),
+                median(runs.iter().map(|run| run.seen - run.latency)),
+            );
+        }
+    }
+}
+
+/// The least processor time, in milliseconds, that decoding and encoding these bytes takes.
+fn floor(file: &[u8], format: &str) -> f64 {
+    let header = picture::inspect(file).expect("a photo");
+    let is_jpeg = header.format == picture::Format::Jpeg;
+    let zune = || {
+        if is_jpeg {
+            let mut decoder = zune_jpeg::JpegDecoder::new(std::io::Cursor::new(file));
+            black_box(decoder.decode().expect("a JPEG"));
+        } else {
+            let mut decoder = zune_png::PngDecoder::new(std::io::Cursor::new(file));
+            black_box(decoder.decode_raw().expect("a PNG"));
+        }
+    };
+    let ours = || drop(black_box(picture::decode(file, &header).expect("a photo")));
+    let decode = of_processor(zune).min(of_processor(ours));
+
+    let image = decoded(file);
+    let own_png = || drop(black_box(png_encode::encode(&image, &Colour::default())));
+    let fdeflate = || {
+        let mut out = Vec::new();
+        let mut encoder = png::Encoder::new(&mut out, image.width(), image.height());
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_compression(png::Compression::Fast);
+        encoder.set_filter(png::Filter::Up);
+        encoder.write_header().and_then(|mut png| png.write_image_data(image.as_bytes())).expect("a PNG");
+        black_box(out);
+    };
+    let webp = || {
+        let mut out = Vec::new();
+        let encoder = image::codecs::webp::WebPEncoder::new_lossless(&mut out);
+        image.write_with_encoder(encoder).expect("a WebP");
+        black_box(out);
+    };
+    let jpg = || drop(black_box(jpeg::encode(&image, None).expect("a JPEG")));
+    let encode = match format {
+        "png" => of_processor(own_png).min(of_processor(fdeflate)),
+        "webp" => of_processor(webp),
+        _ => of_processor(jpg),
+    };
+    decode + encode
+}
+
+fn decoded(file: &[u8]) -> DynamicImage {
+    match jpeg::decode(file) {
+        Ok(decoded) => decoded.image,
+        Err(_) => image::load_from_memory(file).expect("a PNG"),
+    }
+}
+
+/// Processor time of one call, in milliseconds, on whichever threads.
+fn of_processor(call: impl Fn()) -> f64 {
+    call();
+    let before = cpu_of("self");
+    (0..REQUESTS).for_each(|_| call());
+    (cpu_of("self") - before) / REQUESTS as f64
+}
+
+/// The most memory that one request of 16 megapixels takes, beside its decoded bytes.
+async fn memory(triton: &str) {
+    let (_, width, height) = SIZES[4];
+    let photo = Photo::new(width, height);
+    let decoded = f64::from(width * height * 3);
+    println!("\nPeak memory of one 16-MP request beyond the gateway at rest, in decoded bytes (48 MiB)");
+    for (kind, file, format) in [
+        ("jpg -> png", &photo.jpeg, "png"),
+        ("png -> png", &photo.png, "png"),
+        ("jpg -> webp", &photo.jpeg, "webp"),
+        ("jpg -> jpg", &photo.jpeg, "jpg"),
+    ] {
+        let gateway = Gateway::start(triton).await;
+        let (rest, _) = gateway.memory();
+        gateway.send(file, format).await;
+        let (_, peak) = gateway.memory();
+        println!("{kind:>11} | {:5.2} x", (peak - rest) / decoded);
+    }
+}
+
+/// Sixteen requests of 16 megapixels at once, of which the gate lets in what fits.
+async fn many_at_once(triton: &str) {
+    let (_, width, height) = SIZES[4];
+    let photo = Photo::new(width, height);
+    let gateway = Gateway::start(triton).await;
+    let (rest, _) = gateway.memory();
+    let all = (0..16).map(|_| gateway.send(&photo.jpeg, "png"));
+    futures_util::future::join_all(all).await;
+    let (_, peak) = gateway.memory();
+    let decoded = f64::from(width * height * 3);
+    println!("16 at once, 8 at work | {:5.2} x", (peak - rest) / decoded);
+}
+
+/// Single parts with goals of their own.
+fn parts() {
+    println!("\nParts");
+    let disc = Mask::from_rect(4096, 4096, Rect { x: 1000, y: 1200, width: 1800, height: 1500 });
+    let dilation = of_processor(|| drop(black_box(disc.dilate(32))));
+    println!("dilation by 32 of 4096 x 4096 | {dilation:6.1} ms");
+    let image = DynamicImage::ImageRgb8(enlarged(4000, 3000, true));
+    let bytes = image.as_bytes().len() as f64;
+    let own = of_processor(|| drop(black_box(png_encode::encode(&image, &Colour::default()))));
+    let size = png_encode::encode(&image, &Colour::default()).len() as f64;
+    let mut out = Vec::new();
+    let mut encoder = png::Encoder::new(&mut out, image.width(), image.height());
+    encoder.set_color(png::ColorType::Rgb);
+    // What libpng does by default: level 6, filters chosen by the sum of differences.
+    encoder.set_deflate_compression(png::DeflateCompression::Level(6));
+    encoder.set_filter(png::Filter::Adaptive);
+    encoder.write_header().and_then(|mut png| png.write_image_data(image.as_bytes())).expect("a PNG");
+    println!(
+        "PNG of 12 MP | {:6.0} MB/s a core, {:.3} of the size at level 6",
+        bytes / own / 1e3,
+        size / out.len() as f64
+    );
+}
+
+/// Where the time of one request goes, with the real model.
+async fn steps(gateway: &Gateway) {
+    let (_, width, height) = SIZES[3];
+    let photo = Photo::new(width, height);
+    gateway.send(&photo.jpeg, "png").await;
+    let runs = gateway.runs(&photo.jpeg, "png").await;
+    let whole = median(runs.iter().map(|run| run.seen));
+    let own = median(runs.iter().map(|run| run.seen - run.steps[2]));
+    println!("\n12-MP JPEG, box 300 x 300, to png, with the real Triton: p50 of {REQUESTS} requests");
+    println!("  model included  {whole:8.1} ms");
+    println!("  model excluded  {own:8.1} ms");
+    for (i, step) in STEPS.iter().enumerate() {
+        let time = median(runs.iter().map(|run| run.steps[i]));
+        println!("  {step:<14}  {time:8.1} ms  {:5.1} %", time / whole * 100.0);
+    }
+    let rest = median(runs.iter().map(|run| run.seen - run.steps.iter().sum::<f64>()));
+    println!("  transfer        {rest:8.1} ms  {:5.1} %", rest / whole * 100.0);
+}
+
+/// The gateway as a process, ended when dropped.
+struct Gateway {
+    process: Child,
+    address: SocketAddr,
+    client: reqwest::Client,
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What one request took, in milliseconds: seen by the client, and as the server tells.
 struct Run {
     seen: f64,
     latency: f64,
-    stages: [f64; STAGES.len()],
+    steps: [f64; STEPS.len()],
 }
 
-async fn request(client: &reqwest::Client, url: &str, photo: &[u8]) -> Run {
-    let fields = [("x", "1700"), ("y", "1300"), ("w", "300"), ("h", "300")];
-    let form = Form::new().part("file", Part::bytes(photo.to_vec()).file_name("photo.jpg"));
-    let form = fields.into_iter().fold(form, |form, (name, value)| form.text(name, value));
-    let started = Instant::now();
-    let response = client.post(url).bearer_auth("bench").multipart(form).send().await.expect("an answer");
-    assert_eq!(response.status(), 200);
-    let headers = response.headers().clone();
-    response.bytes().await.expect("a whole answer");
-    let seen = milliseconds(started.elapsed());
-    let header = |name: &str| headers[name].to_str().expect("text").to_owned();
-    let timing = header("server-timing");
-    let stages = STAGES.map(|stage| {
-        let part = timing.split(", ").find_map(|part| part.strip_prefix(&format!("{stage};dur=")));
-        part.map_or(0.0, |part| part.parse().expect("a number"))
-    });
-    Run { seen, latency: header("x-knockout-latency").parse().expect("a number"), stages }
-}
-
-fn report(runs: &[Run]) {
-    let median = |of: &dyn Fn(&Run) -> f64| {
-        let mut values: Vec<f64> = runs.iter().map(of).collect();
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
-    let inpaint = STAGES.iter().position(|stage| *stage == "inpaint").expect("a stage");
-    let whole = median(&|run| run.seen);
-    let own = median(&|run| run.seen - run.stages[inpaint]);
-    println!("p50 of {} requests", runs.len());
-    println!("  model included  {whole:8.1} ms");
-    println!("  model excluded  {own:8.1} ms");
-    println!(
-        "  x-knockout-latency differs from what the client sees by {:.1} ms",
-        median(&|run| run.seen - run.latency)
-    );
-    for (i, stage) in STAGES.iter().enumerate() {
-        let time = median(&|run| run.stages[i]);
-        let of_own = if i == inpaint {
-            String::new()
-        } else {
-            format!(", {:4.1} % of what is not the model", time / own * 100.0)
-        };
-        println!("  {stage:<10} {time:8.1} ms  {:5.1} % of all{of_own}", time / whole * 100.0);
+impl Gateway {
+    async fn start(triton: &str) -> Self {
+        let free =
+            || TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+        let (address, admin) = (free(), free());
+        let process = Command::new(env!("CARGO_BIN_EXE_lacuna"))
+            .args(["--tokens=bench:bench", "--rate-per-minute=100000", "--rate-burst=1000"])
+            .args([format!("--listen={address}"), format!("--admin-listen={admin}")])
+            .arg(format!("--triton={triton}"))
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the gateway starts");
+        let gateway = Self { process, address, client: reqwest::Client::new() };
+        let ready = format!("http://{address}/readyz");
+        for _ in 0..400 {
+            if gateway.client.get(&ready).send().await.is_ok_and(|answer| answer.status() == 200) {
+                return gateway;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("the gateway is not ready");
     }
-    let rest = median(&|run| run.seen - run.stages.iter().sum::<f64>());
-    println!(
-        "  {:<10} {rest:8.1} ms  {:5.1} % of all (reading the form, sending the answer)",
-        "transfer",
-        rest / whole * 100.0
-    );
+
+    async fn send(&self, photo: &[u8], format: &str) -> Run {
+        let fields = [("x", "500"), ("y", "400"), ("w", "300"), ("h", "300")];
+        let form = Form::new().part("file", Part::bytes(photo.to_vec()).file_name("photo"));
+        let form = fields.into_iter().fold(form, |form, (name, value)| form.text(name, value));
+        let form = form.text("format", format.to_owned());
+        let url = format!("http://{}/inpaint", self.address);
+        let started = Instant::now();
+        let response =
+            self.client.post(url).bearer_auth("bench").multipart(form).send().await.expect("an answer");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.bytes().await.expect("a whole answer");
+        let seen = milliseconds(started.elapsed());
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+        let header = |name: &str| headers[name].to_str().expect("text").to_owned();
+        let timing = header("server-timing");
+        let steps = STEPS.map(|step| {
+            let part = timing.split(", ").find_map(|part| part.strip_prefix(&format!("{step};dur=")));
+            part.map_or(0.0, |part| part.parse().expect("a number"))
+        });
+        Run { seen, latency: header("x-knockout-latency").parse().expect("a number"), steps }
+    }
+
+    async fn runs(&self, photo: &[u8], format: &str) -> Vec<Run> {
+        let mut runs = Vec::new();
+        for _ in 0..REQUESTS {
+            runs.push(self.send(photo, format).await);
+        }
+        runs
+    }
+
+    /// Processor time so far, in milliseconds.
+    fn cpu(&self) -> f64 {
+        cpu_of(&self.process.id().to_string())
+    }
+
+    /// Resident memory now and at its peak, in bytes.
+    fn memory(&self) -> (f64, f64) {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("a process");
+        let bytes = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("a line");
+            line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") * 1024.0
+        };
+        (bytes("VmRSS:"), bytes("VmHWM:"))
+    }
+}
+
+/// Processor time of a process, of all its threads, in milliseconds (proc(5): fields 14 and 15, in
+/// hundredths of a second).
+fn cpu_of(process: &str) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("a process");
+    let fields = stat.rsplit(')').next().expect("fields").split_whitespace();
+    let ticks: f64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("a number")).sum();
+    ticks * 10.0
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// A JPEG of a photo's kind of any size: `tests/photos/coffee.jpg` enlarged, with the grain that
-/// enlarging takes away.
-fn photo(width: u32, height: u32) -> Vec<u8> {
-    let file = std::fs::read("tests/photos/coffee.jpg").expect("the photo of the tests");
-    let small = picture::jpeg::decode(&file).expect("a JPEG").image.to_rgb8();
+/// A photo of any size as files that callers may send.
+struct Photo {
+    /// 4:2:0, with the grain of a camera.
+    jpeg: Vec<u8>,
+    /// Without grain and with fewer shades, so that 16 megapixels are less than 10 MiB.
+    png: Vec<u8>,
+}
+
+impl Photo {
+    fn new(width: u32, height: u32) -> Self {
+        let grainy = enlarged(width, height, true);
+        let mut jpeg = Vec::new();
+        let mut encoder = jpeg_encoder::Encoder::new(&mut jpeg, 88);
+        encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::F_2_2);
+        let (w, h) = (width as u16, height as u16);
+        encoder.encode(&grainy, w, h, jpeg_encoder::ColorType::Rgb).expect("a JPEG");
+        let mut smooth = enlarged(width, height, false);
+        smooth.iter_mut().for_each(|sample| *sample &= 0xf8);
+        let mut png = Vec::new();
+        let mut encoder = png::Encoder::new(&mut png, width, height);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.write_header().and_then(|mut png| png.write_image_data(&smooth)).expect("a PNG");
+        assert!(jpeg.len().max(png.len()) <= picture::MAX_BYTES, "{} {}", jpeg.len(), png.len());
+        Self { jpeg, png }
+    }
+}
+
+/// `tests/photos/coffee.jpg` at another size, with the grain that enlarging takes away or without.
+fn enlarged(width: u32, height: u32, grain: bool) -> RgbImage {
+    let file = fs::read("tests/photos/coffee.jpg").expect("the photo of the tests");
+    let small = jpeg::decode(&file).expect("a JPEG").image.to_rgb8();
     let source =
         TypedImageRef::<U8x3>::from_buffer(small.width(), small.height(), &small).expect("a whole picture");
     let mut samples = vec![0; width as usize * height as usize * 3];
     let mut large = TypedImage::<U8x3>::from_buffer(width, height, &mut samples).expect("a whole picture");
     Resizer::new().resize_typed(&source, &mut large, None).expect("a whole picture");
     let mut seed = 1u32;
-    for sample in &mut samples {
-        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        *sample = sample.saturating_add((seed >> 29) as u8);
+    if grain {
+        for sample in &mut samples {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *sample = sample.saturating_add((seed >> 30) as u8);
+        }
     }
-    let image = RgbImage::from_raw(width, height, samples).expect("a whole picture");
-    picture::jpeg::encode(&DynamicImage::ImageRgb8(image), None).expect("it can be encoded")
+    RgbImage::from_raw(width, height, samples).expect("a whole picture")
 }

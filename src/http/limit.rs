@@ -67,7 +67,7 @@ impl Limits {
     ///
     /// # Errors
     /// [`ApiError::Overloaded`] where the shared counts cannot be had and must be.
-    pub async fn check(&self, caller: &Caller) -> Result<Result<Allowed, Duration>, ApiError> {
+    pub(super) async fn check(&self, caller: &Caller) -> Result<Result<Allowed, Duration>, ApiError> {
         let Some(shared) = &self.shared else { return Ok(caller.limiter.check()) };
         let counted = shared.check(&caller.name, caller.limiter.quota()).await;
         let was_missing = self.missing.swap(counted.is_err(), Ordering::Relaxed);

@@ -8,7 +8,7 @@ pub const MAX_RADIUS: u32 = 63;
 
 impl Mask {
     /// Every pixel whose centre is at most `radius` pixels (Euclidean) from that of a pixel of the
-    /// set, `radius` being at most [`MAX_RADIUS`].
+    /// set, `radius` being at most `MAX_RADIUS`.
     ///
     /// A disc is a stack of horizontal spans. A row of the result joins, for each distance `dy`, the
     /// source rows at that distance spread sideways by the half-width of the disc there. Spreading

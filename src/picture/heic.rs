@@ -1,5 +1,5 @@
 //! HEIC. Its decoder is a large C++ library and its files come from strangers, so that it runs in a
-//! process of its own that can reach nothing and ends with the one picture (see [`child`]).
+//! process of its own that can reach nothing and ends with the one picture (see `child`).
 
 mod child;
 
