@@ -11,7 +11,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hash
 
 .DEFAULT_GOAL := help
 .PHONY: help run gateway triton build deps setup dev models test test-rust test-stack test-client \
-	test-codecs test-models test-torch chaos lint lint-rust lint-python bench
+	test-codecs test-models test-torch test-proof chaos soak fuzz lint lint-rust lint-python bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -66,9 +66,18 @@ test-torch: ## the models' graphs against PyTorch; needs apt-get install python3
 	models/tests_torch/.venv/bin/python $(PIP_INSTALL) --requirement models/requirements.txt
 	cd models && tests_torch/.venv/bin/python -m pytest -q tests_torch
 
+test-proof: build setup $(TESTS_PYTHON) ## who gets in, against the built gateway; needs no Triton
+	$(PROOF) -m pytest -q tests/proof
+
 # Not a part of `test`: minutes, and figures that need a machine with nothing else to do.
 chaos: build setup $(TESTS_PYTHON) ## the service under faults and load; ONLY=name,name runs some of it
 	$(PROOF) tests/proof/chaos.py $(if $(ONLY),--only $(ONLY))
+
+soak: build setup $(TESTS_PYTHON) ## 10 000 requests of all kinds, and what they leave in memory
+	$(PROOF) tests/proof/soak.py $(if $(COUNT),--count $(COUNT))
+
+fuzz: build setup $(TESTS_PYTHON) ## 20 000 spoilt uploads (COUNT, SEED); findings go to out/fuzz
+	$(PROOF) tests/proof/fuzz.py $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
 lint: lint-rust lint-python ## formatting, lints with warnings as errors, documentation
 

@@ -33,9 +33,11 @@ async def run(report: Report) -> None:
         for keep_alive in (True, False):
             await _end(report, triton, keep_alive=keep_alive)
         upload = box_form()
-        async with gateway(triton, inpaint_model=SLOW) as service, session() as client:
-            load = Load()
-            load.closed(CALLERS, client, lambda: service.address, upload)
+        async with (
+            gateway(triton, inpaint_model=SLOW) as service,
+            session() as client,
+            Load(CALLERS, client, lambda: service.address, upload) as load,
+        ):
             for replica in replicas:
                 await asyncio.sleep(3)
                 await replica.end()
@@ -59,9 +61,8 @@ async def _end(report: Report, triton: str, *, keep_alive: bool) -> None:
     async with (
         gateway(triton, inpaint_model=SLOW) as service,
         session(keep_alive=keep_alive) as client,
+        Load(CALLERS, client, lambda: service.address, upload) as load,
     ):
-        load = Load()
-        load.closed(CALLERS, client, lambda: service.address, upload)
         await asyncio.sleep(3)
         service.terminate()
         told = time.monotonic()
@@ -115,20 +116,19 @@ async def _rolling_gateways(report: Report, triton: str, *, keep_alive: bool) ->
         running.append(first)
         watching = asyncio.create_task(watch())
         await _until(partial(contains, ready, first.address))
-        load = Load()
-        load.closed(CALLERS, client, choose, upload)
-        for old, new in ((first, second), (second, third)):
-            await asyncio.sleep(2)
-            running.append(new)
-            await _until(partial(contains, ready, new.address))
-            await asyncio.sleep(HANDOVER_SECONDS)
-            old.terminate()
-            status = await old.ended()
-            running.remove(old)
-            if status != 0:
-                report.equal(f"ending, {kind}: exit status of a rolled gateway", status, 0)
-        await asyncio.sleep(3)
-        outcomes = await load.finish()
+        async with Load(CALLERS, client, choose, upload) as load:
+            for old, new in ((first, second), (second, third)):
+                await asyncio.sleep(2)
+                running.append(new)
+                await _until(partial(contains, ready, new.address))
+                await asyncio.sleep(HANDOVER_SECONDS)
+                old.terminate()
+                status = await old.ended()
+                running.remove(old)
+                if status != 0:
+                    report.equal(f"ending, {kind}: exit status of a rolled gateway", status, 0)
+            await asyncio.sleep(3)
+            outcomes = await load.finish()
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching

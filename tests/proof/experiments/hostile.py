@@ -13,7 +13,7 @@ from rig import slow
 from rig.callers import Load, Outcome, count, session
 from rig.fleet import CONSTANT, addresses, fleet
 from rig.gateway import TOKEN, Gateway, gateway
-from rig.goals import Report, percentile
+from rig.goals import Report, percentile, say
 from rig.uploads import Form, box_form
 
 CONNECTIONS = 1000
@@ -42,6 +42,8 @@ async def run(report: Report) -> None:
             grown = service.memory() - memory
     whole = [outcome for outcome in during if outcome.ok]
     report.equal("hostile: answers meanwhile", count(during), f"{len(whole)} x 200 bbox")
+    for outcome in [outcome for outcome in during if not outcome.ok][:3]:
+        say(f"  {outcome.started - during[0].started:.2f} s after the begin: {outcome}")
     for share in (0.5, 0.99):
         was, became = (percentile([o.seconds for o in each], share) for each in (before, during))
         name = f"hostile: p{share * 100:.0f}"
@@ -54,10 +56,9 @@ async def _measure(
     service: Gateway, client: aiohttp.ClientSession, upload: Form, seconds: float
 ) -> list[Outcome]:
     """A caller who sends the next request once the one before is answered."""
-    load = Load()
-    load.closed(1, client, lambda: service.address, upload)
-    await asyncio.sleep(seconds)
-    return await load.finish()
+    async with Load(1, client, lambda: service.address, upload) as load:
+        await asyncio.sleep(seconds)
+        return await load.finish()
 
 
 @asynccontextmanager

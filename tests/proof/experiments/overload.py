@@ -28,10 +28,9 @@ async def run(report: Report) -> None:
         ) as service,
         session() as client,
     ):
-        load = Load()
-        load.closed(PLACES, client, lambda: service.address, upload)
-        await asyncio.sleep(AT_CAPACITY_SECONDS)
-        full = await load.finish()
+        async with Load(PLACES, client, lambda: service.address, upload) as load:
+            await asyncio.sleep(AT_CAPACITY_SECONDS)
+            full = await load.finish()
 
         offered = asyncio.create_task(
             open_loop(client, service.address, upload, 2 * CAPACITY, SECONDS)

@@ -5,10 +5,10 @@ import time
 
 import aiohttp
 
-from rig.callers import Load, Outcome, call, count, session
+from rig.callers import Load, call, count, session
 from rig.fleet import SLOW, Replica, addresses, fleet
 from rig.gateway import Gateway, gateway
-from rig.goals import Report, percentile, say
+from rig.goals import Report, say
 from rig.uploads import Form, box_form
 
 CALLERS = 8
@@ -35,9 +35,20 @@ async def _some_gone(
     client: aiohttp.ClientSession,
     upload: Form,
 ) -> None:
-    load = Load()
     begin = time.monotonic()
-    load.closed(CALLERS, client, lambda: service.address, upload)
+    async with Load(CALLERS, client, lambda: service.address, upload) as load:
+        await _faults(replicas, begin)
+        outcomes = await load.finish()
+    failed = [outcome for outcome in outcomes if not outcome.ok]
+    report.equal(f"replicas: failed of {len(outcomes)} requests while some go", len(failed), 0)
+    for outcome in failed[:5]:
+        say(f"  at {outcome.started - begin:.1f} s, after {outcome.seconds:.2f} s: {outcome}")
+    longest = max(outcome.seconds for outcome in outcomes)
+    report.told("replicas: longest answer meanwhile", f"{longest:.2f} s")
+
+
+async def _faults(replicas: list[Replica], begin: float) -> None:
+    """One Triton after the other is killed, stopped and told to end, and comes back."""
 
     async def at(second: float, what: str) -> None:
         await asyncio.sleep(begin + second - time.monotonic())
@@ -57,13 +68,6 @@ async def _some_gone(
     replicas[2].start()
     await replicas[2].ready()
     await at(SECONDS, "the end")
-    outcomes = await load.finish()
-
-    failed = [outcome for outcome in outcomes if not outcome.ok]
-    report.equal(f"replicas: failed of {len(outcomes)} requests while some go", len(failed), 0)
-    for outcome in failed[:5]:
-        say(f"  at {outcome.started - begin:.1f} s, after {outcome.seconds:.2f} s: {outcome}")
-    report.told("replicas: longest answer meanwhile", f"{_longest(outcomes):.2f} s")
 
 
 async def _all_gone(
@@ -108,7 +112,3 @@ async def _served_again(client: aiohttp.ClientSession, service: Gateway, upload:
     while not (outcome := await call(client, service.address, upload)).ok:
         await asyncio.sleep(0.05)
     return outcome.ended
-
-
-def _longest(outcomes: list[Outcome]) -> float:
-    return percentile([outcome.seconds for outcome in outcomes], 1)

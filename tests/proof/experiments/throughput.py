@@ -28,9 +28,8 @@ async def _measure(report: Report, number: int) -> None:
         fleet(number, SLOW) as replicas,
         gateway(addresses(replicas), inpaint_model=SLOW, max_concurrent=2 * callers) as service,
         session() as client,
+        Load(callers, client, lambda: service.address, upload) as load,
     ):
-        load = Load()
-        load.closed(callers, client, lambda: service.address, upload)
         await asyncio.sleep(WARM_SECONDS)
         begin, before = time.monotonic(), sum([await replica.busy() for replica in replicas])
         await asyncio.sleep(SECONDS)

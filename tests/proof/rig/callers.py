@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Self
 
 import aiohttp
 
@@ -80,26 +81,35 @@ async def call(client: aiohttp.ClientSession, address: str, upload: Form) -> Out
 
 
 class Load:
-    """Callers in the background."""
+    """Callers in the background, who each send their next request once the last is answered."""
 
-    def __init__(self) -> None:
-        self.outcomes: list[Outcome] = []
-        self._stopping = False
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def closed(
-        self, count: int, client: aiohttp.ClientSession, address: Callable[[], str], upload: Form
+    def __init__(
+        self,
+        count: int,
+        client: aiohttp.ClientSession,
+        address: Callable[[], str],
+        upload: Form,
     ) -> None:
-        """Adds callers that each send their next request once the one before is answered."""
-        for _ in range(count):
-            self._tasks.append(asyncio.create_task(self._caller(client, address, upload)))
+        """So many callers; ``address`` says where to send, anew each time."""
+        self._outcomes: list[Outcome] = []
+        self._stopping = False
+        callers = [self._caller(client, address, upload) for _ in range(count)]
+        self._tasks = [asyncio.create_task(caller) for caller in callers]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _caller(
         self, client: aiohttp.ClientSession, address: Callable[[], str], upload: Form
     ) -> None:
         while not self._stopping:
             outcome = await call(client, address(), upload)
-            self.outcomes.append(outcome)
+            self._outcomes.append(outcome)
             if outcome.kind == REFUSED:
                 await asyncio.sleep(0.02)
 
@@ -107,7 +117,7 @@ class Load:
         """Stops when what was sent is answered."""
         self._stopping = True
         await asyncio.gather(*self._tasks)
-        return self.outcomes
+        return self._outcomes
 
 
 async def open_loop(

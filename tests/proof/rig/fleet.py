@@ -33,6 +33,8 @@ class Replica:
         self._log = log
         self._ports = Ports(*free_ports(3))
         self._triton = self._begin()
+        self._expected = True
+        """Whether it is to run."""
 
     @property
     def address(self) -> str:
@@ -44,6 +46,7 @@ class Replica:
 
     def kill(self) -> None:
         """Ends it and its Python processes at once, without a word to its clients."""
+        self._expected = False
         self._triton.send(signal.SIGKILL)
         self._triton.stop()
 
@@ -57,12 +60,19 @@ class Replica:
 
     async def end(self) -> None:
         """Asks it to end, and waits until it has."""
+        self._expected = False
         await asyncio.to_thread(self._triton.stop)
 
     def start(self) -> None:
         """Starts it again after its end."""
         # Not in a thread: the kernel would end it with that.
         self._triton = self._begin()
+        self._expected = True
+
+    def say_if_ended(self) -> None:
+        """Tells of an end that nobody asked for."""
+        if self._expected and (status := self._triton.exit_status()) is not None:
+            say(f"a Triton ended by itself, status {status}. {self._triton.last_words()}")
 
     async def busy(self) -> float:
         """The seconds that its models have worked, as it counts them itself."""
@@ -98,6 +108,7 @@ async def fleet(count: int, *models: str) -> AsyncIterator[list[Replica]]:
         finally:
             for replica in replicas:
                 replica.resume()
+                replica.say_if_ended()
             await asyncio.gather(*(replica.end() for replica in replicas))
 
 

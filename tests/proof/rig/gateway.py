@@ -39,7 +39,7 @@ class Gateway:
             "LACUNA_ADMIN_LISTEN": f"{HOST}:{admin}",
             "LACUNA_TRITON": triton,
             "LACUNA_TOKENS": f"proof:{TOKEN}",
-            "RUST_LOG": "warn",
+            "RUST_LOG": "warn,lacuna::triton=info",
         }
         environment |= _UNBOUNDED
         environment |= settings

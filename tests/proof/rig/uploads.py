@@ -31,10 +31,11 @@ def photo(side: int = 96, seed: int = 0, file_format: str = "PNG") -> bytes:
     return _file(Image.fromarray(levels.astype(np.uint8)), file_format)
 
 
-def mask(side: int = 96, file_format: str = "PNG") -> bytes:
-    """A mask with a white square in the middle."""
+def mask(side: int = 96, file_format: str = "PNG", *, white: bool = True) -> bytes:
+    """A mask with a white square in the middle, or black all over."""
     levels = np.zeros((side, side), np.uint8)
-    levels[side // 3 : side // 2, side // 3 : side // 2] = 255
+    if white:
+        levels[side // 3 : side // 2, side // 3 : side // 2] = 255
     return _file(Image.fromarray(levels), file_format)
 
 
