@@ -78,6 +78,7 @@ soak: build setup $(TESTS_PYTHON) ## 10 000 requests of all kinds, and what they
 
 fuzz: build setup $(TESTS_PYTHON) ## 20 000 spoilt uploads (COUNT, SEED); findings go to out/fuzz
 	$(PROOF) tests/proof/fuzz.py $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+	$(PROOF) tests/proof/schema.py
 
 lint: lint-rust lint-python ## formatting, lints with warnings as errors, documentation
 

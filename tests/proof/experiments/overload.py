@@ -10,7 +10,7 @@ from rig.uploads import box_form
 
 REPLICAS = 4
 CAPACITY = REPLICAS / SLOW_SECONDS
-PLACES = 8
+PLACES = 16
 """Photos worked on at once, and as many that may wait: who is let in waits for at most as many
 others as are at work, so its answer takes at most twice as long."""
 AT_CAPACITY_SECONDS = 30.0

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,6 +13,8 @@ from local_stack.ports import HOST, free_ports
 from local_stack.triton import answers_ok, end_with_parent
 
 ROOT = Path(__file__).resolve().parents[3]
+LOGS = ROOT / "out/proof"
+"""What the gateways logged, kept to see why a goal was missed."""
 TOKEN = "a-token-of-the-proofs"
 DRAIN_SECONDS = 30
 """How long the gateway may take to end once it is told to."""
@@ -102,15 +103,15 @@ class Gateway:
 async def gateway(triton: str, **settings: object) -> AsyncIterator[Gateway]:
     """A gateway that is ready; ``max_queue=8`` stands for LACUNA_MAX_QUEUE."""
     variables = {f"LACUNA_{name.upper()}": str(value) for name, value in settings.items()}
-    with tempfile.TemporaryDirectory() as folder:
-        running = Gateway(triton, Path(folder) / "gateway.log", variables)
-        try:
-            await running.wait()
-            yield running
-        finally:
-            if running.status() is None:
-                running.terminate()
-            await running.ended()
+    LOGS.mkdir(parents=True, exist_ok=True)
+    running = Gateway(triton, LOGS / f"{time.strftime('%H%M%S')}-{free_ports(1)[0]}.log", variables)
+    try:
+        await running.wait()
+        yield running
+    finally:
+        if running.status() is None:
+            running.terminate()
+        await running.ended()
 
 
 def program() -> Path:
