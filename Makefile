@@ -5,11 +5,13 @@ STACK := python3 scripts/stack.py
 TRITON_PYTHON := .triton/venv/bin/python
 TESTS_PYTHON := tests/.venv/bin/python
 MODELS_PYTHON := models/.venv/bin/python
+# The proofs start their own Tritons, as scripts/stack.py does.
+PROOF := PYTHONPATH=scripts $(TESTS_PYTHON)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
 .PHONY: help run gateway triton build deps setup dev models test test-rust test-stack test-client \
-	test-codecs test-models test-torch lint lint-rust lint-python bench
+	test-codecs test-models test-torch test-proof chaos soak fuzz lint lint-rust lint-python bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -64,6 +66,20 @@ test-torch: ## the models' graphs against PyTorch; needs apt-get install python3
 	models/tests_torch/.venv/bin/python $(PIP_INSTALL) --requirement models/requirements.txt
 	cd models && tests_torch/.venv/bin/python -m pytest -q tests_torch
 
+test-proof: build setup $(TESTS_PYTHON) ## who gets in, against the built gateway; needs no Triton
+	$(PROOF) -m pytest -q tests/proof
+
+# Not a part of `test`: minutes, and figures that need a machine with nothing else to do.
+chaos: build setup $(TESTS_PYTHON) ## the service under faults and load; ONLY=name,name runs some of it
+	$(PROOF) tests/proof/chaos.py $(if $(ONLY),--only $(ONLY))
+
+soak: build setup $(TESTS_PYTHON) ## 10 000 requests of all kinds, and what they leave in memory
+	$(PROOF) tests/proof/soak.py $(if $(COUNT),--count $(COUNT))
+
+fuzz: build setup $(TESTS_PYTHON) ## 20 000 spoilt uploads (COUNT, SEED); findings go to out/fuzz
+	$(PROOF) tests/proof/fuzz.py $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+	$(PROOF) tests/proof/schema.py
+
 lint: lint-rust lint-python ## formatting, lints with warnings as errors, documentation
 
 lint-rust: deps
@@ -74,7 +90,7 @@ lint-rust: deps
 lint-python: dev $(TESTS_PYTHON) $(MODELS_PYTHON)
 	set -e; check() { cd $$1; $$2/ruff format --check .; $$2/ruff check .; $$2/mypy $$3; }; \
 	for folder in scripts triton; do (check $$folder ../.triton/venv/bin); done; \
-	for folder in client reference; do \
+	for folder in client reference proof; do \
 		(check tests/$$folder ../.venv/bin "--config-file ../pyproject.toml ."); done; \
 	check models .venv/bin
 

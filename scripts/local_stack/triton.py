@@ -8,6 +8,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 from local_stack import isnet, places
@@ -43,10 +44,21 @@ class Triton:
     It is ended by ``stop``, and by the kernel if this process dies first.
     """
 
-    def __init__(self, installed: Installed, ports: Ports, log: Path | None) -> None:
-        """Starts a server; its output goes to ``log``, or to the terminal without one."""
+    def __init__(
+        self,
+        installed: Installed,
+        ports: Ports,
+        log: Path | None,
+        models: Sequence[str] = (),
+        repository: Path = places.REPOSITORY,
+    ) -> None:
+        """Starts a server; its output goes to ``log``, or to the terminal without one.
+
+        It serves these ``models`` of ``repository``; without any, all that can be served here.
+        """
         self.ports = ports
-        self.models = models_here()
+        self.models = list(models) or models_here()
+        self._repository = repository
         self.log = log
         self._prefix = f"lacuna_{os.getpid()}_{ports.grpc}_"
         output = log.open("wb") if log else None
@@ -68,7 +80,7 @@ class Triton:
     def _command(self, installed: Installed) -> list[str]:
         return [
             str(installed.server),
-            f"--model-repository={places.REPOSITORY}",
+            f"--model-repository={self._repository}",
             f"--backend-directory={installed.backends}",
             f"--backend-config=python,shm-region-prefix-name={self._prefix}",
             "--model-control-mode=explicit",
@@ -90,13 +102,22 @@ class Triton:
         """None while it runs."""
         return self._process.poll()
 
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal to the server and to its Python processes, if they still run."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+
+    def is_ready(self) -> bool:
+        """Whether the server and all its models are ready."""
+        return answers_ok(f"http://{HOST}:{self.ports.http}/v2/health/ready")
+
     def wait_ready(self) -> None:
         """Returns when the server and all its models are ready.
 
         Raises ``StackError`` if it ends or takes longer than ``START_SECONDS``.
         """
         deadline = time.monotonic() + START_SECONDS
-        while not answers_ok(f"http://{HOST}:{self.ports.http}/v2/health/ready"):
+        while not self.is_ready():
             if self.exit_status() is not None:
                 raise StackError(f"Triton ended before it was ready. {self.last_words()}")
             if time.monotonic() > deadline:
@@ -114,8 +135,7 @@ class Triton:
         """Ends the server, its Python processes and their shared memory; never fails."""
         end_process(self._process, EXIT_SECONDS + 5)
         # What is left of its process group: Python processes that outlived a killed server.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self.send(signal.SIGKILL)
         for region in _SHARED_MEMORY.glob(f"{self._prefix}*"):
             region.unlink(missing_ok=True)
 
