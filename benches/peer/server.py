@@ -20,6 +20,8 @@ WORKING_SIDE = 1024
 WITHOUT_MODEL = os.environ.get("PEER_WITHOUT_MODEL") == "1"
 """The hole is filled with the mean colour, to see what all else takes."""
 
+Format = Literal["png", "webp", "jpg"]
+
 app = FastAPI()
 _one_at_a_time = threading.Lock()
 """The native code is not called from two threads; there are as many processes as cores."""
@@ -41,7 +43,7 @@ def inpaint(
     w: Annotated[int, Form()] = 0,
     h: Annotated[int, Form()] = 0,
     dilation: Annotated[int, Form(ge=0, le=32)] = 8,
-    format: Annotated[Literal["png", "webp", "jpg"], Form()] = "png",
+    format: Annotated[Format, Form()] = "png",
     optimize: Annotated[bool, Form()] = True,
 ) -> Response:
     """Fills a box or a mask; ``optimize`` is Pillow's option for PNG."""
