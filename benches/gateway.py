@@ -1,0 +1,82 @@
+"""The real gateway, started in front of a Triton that runs."""
+
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TOKEN = "bench"
+START_SECONDS = 60
+END_SECONDS = 60
+
+
+def triton_address() -> str:
+    """The gRPC address of the Triton that ``stack.py with-triton`` started."""
+    address = os.environ.get("LACUNA_TEST_TRITON", "")
+    if not address:
+        raise SystemExit("LACUNA_TEST_TRITON is not set; make starts this beside a Triton")
+    return address.split(",")[0]
+
+
+@contextmanager
+def gateway(model: str) -> Iterator[str]:
+    """The address of a gateway whose inpainter is ``model``, without limits that matter here."""
+    program = ROOT / "target/release/lacuna"
+    if not program.is_file():
+        raise SystemExit(f"{program} is missing; build it with: make build")
+    port, admin = free_port(), free_port()
+    settings = {
+        "LACUNA_LISTEN": f"127.0.0.1:{port}",
+        "LACUNA_ADMIN_LISTEN": f"127.0.0.1:{admin}",
+        "LACUNA_TRITON": triton_address(),
+        "LACUNA_TOKENS": f"bench:{TOKEN}",
+        "LACUNA_INPAINT_MODEL": model,
+        "LACUNA_RATE_PER_MINUTE": "100000",
+        "LACUNA_RATE_BURST": "1000",
+        "RUST_LOG": "warn",
+    }
+    others = {name: text for name, text in os.environ.items() if not name.startswith("LACUNA_")}
+    address = f"http://127.0.0.1:{port}"
+    with running([str(program)], others | settings, f"{address}/readyz"):
+        yield address
+
+
+@contextmanager
+def running(command: list[str], environment: dict[str, str], ready: str) -> Iterator[None]:
+    """A server that runs until the block ends; the block begins when ``ready`` answers 200."""
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not _answers(ready):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"{command[0]} did not get ready; its output is above")
+            time.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on at this moment."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
