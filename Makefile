@@ -43,7 +43,7 @@ setup:
 dev:
 	@$(STACK) dev
 
-test: test-rust test-stack test-client test-codecs test-models ## all tests; those of the service against a real Triton
+test: test-rust test-stack test-client test-codecs test-models test-proof exactness ## all tests; those of the service against a real Triton
 
 test-rust: deps dev ## the gateway: units, and the service through its API
 	$(STACK) with-triton -- cargo test --release --locked

@@ -33,6 +33,7 @@ type Answer = Result<ModelInferResponse, Status>;
 type Behaviour = Arc<dyn Fn(&ModelInferRequest) -> Answer + Send + Sync>;
 
 /// A stand-in that runs until it is dropped, on threads of its own: with them all its connections end.
+#[allow(dead_code, reason = "not every program that includes this uses all of it")]
 pub struct StandIn {
     pub address: SocketAddr,
     /// The `traceparent` of each call that had one.
@@ -70,6 +71,7 @@ impl StandIn {
     }
 
     /// One that fills holes, and speaks TLS.
+    #[allow(dead_code, reason = "the bench has no use for it")]
     pub async fn with_tls(tls: ServerTlsConfig) -> Self {
         Self::serving(Duration::ZERO, Arc::new(fill), Some(tls)).await
     }
