@@ -306,13 +306,15 @@ impl Gateway {
     }
 }
 
-/// Processor time of a process, of all its threads, in milliseconds (proc(5): fields 14 and 15, in
-/// hundredths of a second).
+/// Processor time of a process, of all its threads, in milliseconds (the first field of `schedstat`,
+/// in nanoseconds). Threads that have ended are not counted; those of the gateway and of the codecs stay.
 fn cpu_of(process: &str) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("a process");
-    let fields = stat.rsplit(')').next().expect("fields").split_whitespace();
-    let ticks: f64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("a number")).sum();
-    ticks * 10.0
+    let threads = fs::read_dir(format!("/proc/{process}/task")).expect("a process");
+    let times = threads.filter_map(|thread| {
+        let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<f64>().ok()
+    });
+    times.sum::<f64>() / 1e6
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

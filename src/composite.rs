@@ -32,10 +32,15 @@ impl Feather {
         self.steps.last().expect("never built empty. This is a bug.")
     }
 
-    /// The shares of the fill, of [`Feather::whole`], that a pixel of the hole takes.
-    fn share(&self, x: u32, y: u32) -> u32 {
-        let outside = self.steps.iter().take_while(|step| !step.contains(x, y)).count();
-        (self.steps.len() - outside) as u32
+    /// The shares of the fill, of [`Feather::whole`], that the pixels of row `y` from the column `left`
+    /// on take; none outside the hole.
+    fn shares(&self, y: u32, left: u32, shares: &mut [u8]) {
+        shares.fill(0);
+        for step in &self.steps {
+            step.runs(y, left, left + shares.len() as u32, |from, to| {
+                shares[(from - left) as usize..(to - left) as usize].iter_mut().for_each(|share| *share += 1);
+            });
+        }
     }
 
     fn whole(&self) -> u32 {
@@ -71,10 +76,13 @@ impl Paste<'_> {
         let core = self.core;
         let colours = self.channels - usize::from(self.alpha);
         let row_length = self.width as usize * self.channels;
+        let whole = self.feather.whole();
+        let mut shares = vec![0; core.width as usize];
         for y in core.y..core.bottom() {
             let row = &mut samples[y as usize * row_length..][..row_length];
             let fill =
                 &self.fill[(y - core.y) as usize * core.width as usize * 3..][..core.width as usize * 3];
+            self.feather.shares(y, core.x, &mut shares);
             self.open.runs(y, core.x, core.right(), |from, to| {
                 for x in from..to {
                     let pixel = &mut row[x as usize * self.channels..][..self.channels];
@@ -82,9 +90,10 @@ impl Paste<'_> {
                         continue;
                     }
                     let rgb = &fill[(x - core.x) as usize * 3..][..3];
-                    let share = self.feather.share(x, y);
+                    let share = u32::from(shares[(x - core.x) as usize]);
                     let mut mix = |i: usize, level: u8| {
-                        pixel[i] = pixel[i].mixed(L::from_eight(level), share, self.feather.whole());
+                        let level = L::from_eight(level);
+                        pixel[i] = if share == whole { level } else { pixel[i].mixed(level, share, whole) };
                     };
                     match colours {
                         1 => mix(0, luma(rgb)),

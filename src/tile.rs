@@ -6,7 +6,7 @@ use fast_image_resize::{
     images::{TypedImage, TypedImageRef},
     pixels::{U8, U8x3, U8x4},
 };
-use ndarray::{Array2, Array3, Axis, s};
+use ndarray::{Array2, Array3, Axis};
 
 use crate::{geometry::Rect, mask::Mask, picture::Picture, window::Window};
 
@@ -59,13 +59,9 @@ pub fn uncut(fill: &Array3<u8>, window: &Window) -> Vec<u8> {
     let (source, core) = (window.source, window.core);
     let (x, y) = (core.x - source.x, core.y - source.y);
     if !window.is_scaled() {
-        let (x, y) = ((left + x) as usize, (top + y) as usize);
-        let part = fill.slice(s![y..y + core.height as usize, x..x + core.width as usize, ..]);
-        return part.iter().copied().collect();
+        return part(fill, (left + x, top + y), (core.width, core.height));
     }
-    let content =
-        fill.slice(s![top as usize..(top + height) as usize, left as usize..(left + width) as usize, ..]);
-    let content: Vec<u8> = content.iter().copied().collect();
+    let content = part(fill, (left, top), (width, height));
     let across = |length: u32| f64::from(length) * f64::from(width) / f64::from(source.width);
     let down = |length: u32| f64::from(length) * f64::from(height) / f64::from(source.height);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom)).crop(
@@ -75,6 +71,16 @@ pub fn uncut(fill: &Array3<u8>, window: &Window) -> Vec<u8> {
         down(core.height),
     );
     resize::<U8x3>(&content, (width, height), (core.width, core.height), options)
+}
+
+/// A part of an answer `[S, S, 3]`, RGB in row order.
+fn part(fill: &Array3<u8>, (x, y): (u32, u32), (width, height): (u32, u32)) -> Vec<u8> {
+    let mut part = Vec::with_capacity(width as usize * height as usize * 3);
+    for row in fill.outer_iter().skip(y as usize).take(height as usize) {
+        let row = row.to_slice().expect("answers are in row order. This is a bug.");
+        part.extend_from_slice(&row[x as usize * 3..][..width as usize * 3]);
+    }
+    part
 }
 
 /// The whole picture as the segmenter's input, `[1024, 1024, 3]` RGB, not keeping its proportions.

@@ -9,6 +9,9 @@ impl Picture {
     pub fn rgb8(&self, rect: Rect) -> Vec<u8> {
         let channels = self.channels();
         match self.samples() {
+            Samples::Eight(samples) if channels == 3 => {
+                rows(samples, self.width(), channels, rect).collect::<Vec<_>>().concat()
+            }
             Samples::Eight(samples) => to_rgb(samples, self.width(), channels, rect, |level| level),
             Samples::Sixteen(samples) => to_rgb(samples, self.width(), channels, rect, eight),
         }
