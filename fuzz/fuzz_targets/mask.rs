@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 
 /// Sides of the masks and of the photos.
 const MASK_SIDE: u32 = 48;
-const PHOTO_SIDE: u32 = 3000;
+const PHOTO_SIDE: u32 = 1200;
 /// Photos of fewer pixels are compared pixel by pixel with a dilation by hand.
 const SMALL: u64 = 40 * 40;
 
