@@ -16,6 +16,9 @@ others as are at work, so its answer takes at most twice as long."""
 AT_CAPACITY_SECONDS = 30.0
 SECONDS = 60.0
 SETTLED_SECONDS = 10.0
+FLAT_MIB = 8.0
+"""What the allocator may hold more of; that is 4 kB for each of the 2 000
+requests of that time."""
 
 
 async def run(report: Report) -> None:
@@ -40,9 +43,8 @@ async def run(report: Report) -> None:
         memory += await _memory_until(offered, service)
         outcomes = await offered
     _report(report, full, outcomes)
-    growth = max(memory) / memory[0]
-    report.told("overload: resident memory", f"{memory[0]:.0f} to {max(memory):.0f} MiB")
-    report.most("overload: its growth after the first 10 s", growth, 1.05, "times")
+    report.told("overload: resident memory after 10 s", f"{memory[0]:.0f} MiB")
+    report.most("overload: its growth from then on", max(memory) - memory[0], FLAT_MIB, "MiB")
 
 
 async def _memory_until(done: asyncio.Task[list[Outcome]], service: Gateway) -> list[float]:
