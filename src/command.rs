@@ -72,3 +72,17 @@ pub fn raise_file_limit() {
     // Where it cannot be raised, the connections that there is room for are served.
     let _ = setrlimit(Resource::Nofile, limit);
 }
+
+/// Has the C library give the memory of pictures back to the system when it is freed, as it does at
+/// first: it learns from large blocks that come and go to keep them, and fragments of them in an arena
+/// for each thread. Ten thousand photos then leave a third more memory in use than a thousand.
+pub fn give_memory_back() {
+    const LARGE: libc::c_int = 1 << 20;
+    const ARENAS: libc::c_int = 2;
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets two parameters of the allocator, which takes any value.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+        libc::mallopt(libc::M_ARENA_MAX, ARENAS);
+    }
+}

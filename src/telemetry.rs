@@ -122,9 +122,19 @@ pub fn metrics() -> Result<PrometheusHandle, String> {
                 .idle_timeout(MetricKindMask::GAUGE, Some(STALE))
                 .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
                 .and_then(PrometheusBuilder::install_recorder)
+                .inspect(|_| begin_at_zero())
                 .map_err(|error| error.to_string())
         })
         .clone()
+}
+
+/// Shows the counters of rare events from the start: a rate cannot see the first of what is new.
+fn begin_at_zero() {
+    metrics::counter!("lacuna_shared_limit_errors_total").absolute(0);
+    metrics::counter!("lacuna_tokens_reload_failures_total").absolute(0);
+    for allowed in ["true", "false"] {
+        metrics::counter!("lacuna_replica_retries_total", "allowed" => allowed).absolute(0);
+    }
 }
 
 /// Sets the metrics of this process: memory, file descriptors, processor time.

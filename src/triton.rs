@@ -23,6 +23,16 @@ use tonic::transport::{Certificate, Identity};
 use crate::tile::{SEGMENTER_SIDE, Tile};
 use call::{Call, Tensor};
 
+/// What the checks of an answer make of a message (`ModelInferResponse`, encoded); for fuzzing.
+///
+/// # Errors
+/// What is wrong with it.
+#[doc(hidden)]
+pub fn check_answer(message: &[u8], output: &'static str, shape: [usize; 4]) -> Result<Vec<u8>, String> {
+    let answer = prost::Message::decode(message).map_err(|error: prost::DecodeError| error.to_string())?;
+    Call { model: "", inputs: vec![], output, shape }.output(answer)
+}
+
 /// With whom to speak to replicas at `https://` addresses, and as whom.
 #[derive(Clone, Debug, Default)]
 pub struct Tls {

@@ -1,7 +1,16 @@
 //! Connections: accepted, bounded in number and in what they may keep waiting, and drained at the end.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use futures_util::future::BoxFuture;
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -29,6 +38,11 @@ const MAX_CONNECTIONS: usize = 4096;
 const HEADER: Duration = Duration::from_secs(15);
 /// How long a client may take nothing of a reply that waits for it.
 const WRITE: Duration = Duration::from_secs(30);
+/// How long connections are still taken once the service is told to end: until what sends callers here
+/// has seen that it is not ready any more.
+const LEAVE: Duration = Duration::from_secs(3);
+/// How often it is looked whether the last caller has left.
+const LEFT: Duration = Duration::from_millis(20);
 /// How long to wait after the machine refused a connection (no file descriptors, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What every HTTP/2 connection begins with (RFC 9113, section 3.4).
@@ -39,7 +53,8 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub enum Stop {
     /// Serve.
     No,
-    /// Take no new connections, and end those there are at the given time.
+    /// Ask callers to leave, take no new connections after a while, and end those there are at the
+    /// given time.
     By(Instant),
 }
 
@@ -53,7 +68,8 @@ pub struct Listener {
     pub name: &'static str,
 }
 
-/// Serves `service` on `listener` until `stop` says otherwise, and then finishes what is under way.
+/// Serves `service` on `listener` until `stop` says otherwise. Then each answer asks for the end of its
+/// connection, so that no caller sends another request into an end; and what is under way is finished.
 pub async fn serve<S>(listener: Listener, service: S, mut stop: watch::Receiver<Stop>)
 where
     S: Service<http::Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
@@ -61,9 +77,18 @@ where
 {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
+    let service = Leaving { service, stop: stop.clone() };
+    let all_left = async {
+        let _ = stop.wait_for(|stop| *stop != Stop::No).await;
+        let end = Instant::now() + LEAVE;
+        while places.available_permits() < MAX_CONNECTIONS && Instant::now() < end {
+            sleep(LEFT).await;
+        }
+    };
+    let mut all_left = pin!(all_left);
     loop {
         let accepted = tokio::select! {
-            _ = stop.wait_for(|stop| *stop != Stop::No) => break,
+            () = &mut all_left => break,
             accepted = accept(&listener.socket, &places) => accepted,
         };
         let Ok((stream, peer, place)) = accepted else {
@@ -80,9 +105,45 @@ where
         });
     }
     drop(listener);
-    let Stop::By(deadline) = *stop.borrow() else { return };
+    let Stop::By(deadline) = *service.stop.borrow() else { return };
     if timeout_at(deadline, graceful.shutdown()).await.is_err() {
         tracing::warn!("connections were cut off at the end of the drain");
+    }
+}
+
+/// A service whose answers ask for the end of their connection once it is to end.
+#[derive(Clone)]
+struct Leaving<S> {
+    service: S,
+    stop: watch::Receiver<Stop>,
+}
+
+impl<S> Service<http::Request<Incoming>> for Leaving<S>
+where
+    S: Service<http::Request<Incoming>, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
+        // HTTP/2 has a message of its own for it, and no such field.
+        let has_field = request.version() < http::Version::HTTP_2;
+        let (answer, stop) = (self.service.call(request), self.stop.clone());
+        Box::pin(async move {
+            let mut response = answer.await?;
+            if has_field && *stop.borrow() != Stop::No {
+                response
+                    .headers_mut()
+                    .insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+            }
+            Ok(response)
+        })
     }
 }
 

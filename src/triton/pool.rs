@@ -167,7 +167,9 @@ impl Pool {
         Err(last)
     }
 
-    /// The less loaded of two random replicas that serve `model` and are not among `tried`.
+    /// The least loaded of the replicas that serve `model` and are not among `tried`; of several, a
+    /// random one. There are few and their loads are known at once, so that choosing among two random
+    /// ones would only leave some without work.
     async fn choose(&self, model: &str, tried: &[SocketAddr], deadline: Instant) -> Option<Arc<Replica>> {
         if !self.serves(model) {
             self.first_probes(deadline).await;
@@ -181,10 +183,9 @@ impl Pool {
             fit = serving.iter().collect();
         }
         fit.retain(|watched| !tried.contains(&watched.replica.address()));
-        let one = fit.get(fastrand::usize(..fit.len().max(1)))?;
-        let two = fit.get(fastrand::usize(..fit.len()))?;
-        let less = if two.replica.in_flight() < one.replica.in_flight() { two } else { one };
-        Some(Arc::clone(&less.replica))
+        let least = fit.iter().map(|watched| watched.replica.in_flight()).min()?;
+        fit.retain(|watched| watched.replica.in_flight() <= least);
+        fit.get(fastrand::usize(..fit.len().max(1))).map(|watched| Arc::clone(&watched.replica))
     }
 
     /// Waits until something is known of the replicas, for as long as a first probe takes.

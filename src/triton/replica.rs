@@ -37,7 +37,7 @@ const CONNECT: Duration = Duration::from_secs(1);
 /// How long a probe may take, and how many in a row may be late before a Triton that is connected
 /// counts as hanging: one late answer can be our own lack of time.
 const PROBE: Duration = Duration::from_secs(1);
-const LATE_PROBES: u32 = 2;
+const LATE_PROBES: u32 = 3;
 /// How often a replica is probed.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// The largest answer we take, in bytes: a window of 1024 is 3 MiB.
@@ -70,6 +70,8 @@ pub struct ReplicaStatus {
 struct Found {
     /// `None` before the first probe has ended.
     ready: Option<bool>,
+    /// It is connected and does not answer. What is under way there will not end.
+    hangs: bool,
     models: BTreeMap<String, String>,
 }
 
@@ -132,6 +134,8 @@ impl Replica {
         let client = GrpcInferenceServiceClient::new(endpoint.connect_lazy())
             .max_decoding_message_size(MAX_ANSWER)
             .max_encoding_message_size(MAX_ANSWER);
+        // Shown from the start: a rate cannot see the first of what is new.
+        metrics::counter!("lacuna_replica_ejections_total", "replica" => address.to_string()).absolute(0);
         Ok(Self {
             address,
             client,
@@ -188,7 +192,9 @@ impl Replica {
             let found = match probe {
                 Ok(Ok(found)) => found,
                 Err(_) if late < LATE_PROBES && !self.is_new() => continue,
-                Ok(Err(_)) | Err(_) => Found { ready: Some(false), models: BTreeMap::new() },
+                Err(_) => Found { ready: Some(false), hangs: true, models: BTreeMap::new() },
+                // What is under way may still end well: a Triton that is to end finishes its work.
+                Ok(Err(_)) => Found { ready: Some(false), ..Found::default() },
             };
             self.found.send_if_modified(|before| {
                 let changed = *before != found;
@@ -212,7 +218,7 @@ impl Replica {
     async fn probe(&self, models: &[String]) -> Result<Found, Status> {
         let mut client = self.client.clone();
         let ready = client.server_ready(ServerReadyRequest {}).await?.into_inner().ready;
-        let mut found = Found { ready: Some(ready), models: BTreeMap::new() };
+        let mut found = Found { ready: Some(ready), ..Found::default() };
         for model in models {
             let request = ModelReadyRequest { name: model.clone() };
             if !client.model_ready(request).await.is_ok_and(|answer| answer.into_inner().ready) {
@@ -235,7 +241,7 @@ impl Replica {
         Ok(label.filter(|label| !label.is_empty()).unwrap_or_else(|| model.to_owned()))
     }
 
-    /// One attempt at `call`. Gives up when the probes find the replica gone, so that a Triton that
+    /// One attempt at `call`. Gives up when the probes are not answered any more, so that a Triton that
     /// hangs does not keep what another could do.
     pub async fn attempt(&self, call: &Call<'_>, deadline: Instant) -> Result<Vec<u8>, Attempt> {
         let _counted = Counted::new(&self.in_flight);
@@ -252,7 +258,7 @@ impl Replica {
                 Ok(Err(status)) => Err(classify(&status)),
                 Err(_) => Err(Attempt::Late("the deadline passed".to_owned())),
             },
-            _ = found.wait_for(|found| found.ready == Some(false)) => {
+            _ = found.wait_for(|found| found.hangs) => {
                 Err(Attempt::Gone("it no longer answers probes".to_owned()))
             }
         };

@@ -1,8 +1,8 @@
 //! The program as an operator starts it: its commands, its signals, its log.
 
 use std::{
-    io::{BufRead, BufReader, Read},
-    net::SocketAddr,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex},
     thread,
@@ -261,6 +261,34 @@ impl TraceService for Collector {
             self.0.lock().unwrap().push((trace, span.name));
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[test]
+fn callers_are_asked_to_leave_before_the_end() {
+    let mut gateway = Gateway::start(&[]);
+    let mut kept = TcpStream::connect(gateway.address).unwrap();
+    let mut ask = || {
+        kept.write_all(b"GET /livez HTTP/1.1\r\nhost: lacuna\r\n\r\n").unwrap();
+        let mut answer = [0; 1024];
+        let length = kept.read(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer[..length]).into_owned()
+    };
+    assert!(!ask().contains("connection: close"));
+    gateway.signal("-TERM");
+    eventually_log(&gateway, "draining");
+    let answer = ask();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
+    let ended = Instant::now();
+    assert!(gateway.process.wait().unwrap().success());
+    assert!(ended.elapsed() < Duration::from_secs(1), "nobody is waited for who has left");
+}
+
+fn eventually_log(gateway: &Gateway, text: &str) {
+    let end = Instant::now() + Duration::from_secs(5);
+    while !gateway.log().iter().any(|line| line.contains(text)) {
+        assert!(Instant::now() < end, "{text}");
+        thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -404,6 +404,18 @@ int lacuna_jpeg_encode(struct lacuna_jpeg *session, const uint8_t *pixels, uint3
   return 0;
 }
 
+/* Decoders take a table with zeros; the encoder divides by what it finds there. */
+static void require_divisors(j_compress_ptr out)
+{
+  for (int c = 0; c < out->num_components; c++) {
+    int number = out->comp_info[c].quant_tbl_no;
+    const JQUANT_TBL *table = out->quant_tbl_ptrs[number];
+    for (int i = 0; i < DCTSIZE2; i++)
+      if (table == NULL || table->quantval[i] == 0)
+        ERREXIT1(out, JERR_NO_QUANT_TABLE, number);
+  }
+}
+
 /* Encodes grey or RGB pixels with the opened file's quantisation tables, sampling and colour space, as
  * a plain sequential file whose coefficients can be read back. */
 int lacuna_jpeg_encode_alike(struct lacuna_jpeg *session, const uint8_t *pixels, uint32_t width,
@@ -415,6 +427,7 @@ int lacuna_jpeg_encode_alike(struct lacuna_jpeg *session, const uint8_t *pixels,
     return failure(session);
   begin(session);
   jpeg_copy_critical_parameters(&session->in, out);
+  require_divisors(out);
   out->image_width = width;
   out->image_height = height;
   out->in_color_space = out->num_components == 1 ? JCS_GRAYSCALE : JCS_RGB;

@@ -81,6 +81,16 @@ fn scan_start(file: &[u8]) -> usize {
 }
 
 #[test]
+fn a_table_with_a_zero_is_decoded_and_not_divided_by() {
+    let mut file = include_bytes!("../../../tests/samples/plain.jpg").to_vec();
+    let table = file.windows(2).position(|marker| marker == [0xff, 0xdb]).unwrap();
+    file[table + 10] = 0;
+    let image = decode(&file).unwrap().image;
+    let patched = patch(&file, &image, &|_| true);
+    assert!(matches!(patched, Err(JpegError::Unsupported(_))), "{patched:?}");
+}
+
+#[test]
 fn the_header_is_read_without_a_single_pixel() {
     let colour = file(&picture(123, 45), Kind::default());
     let start = scan_start(&colour);
