@@ -28,7 +28,7 @@ from quality import holes
 BOX = {"x": "400", "y": "300", "w": "300", "h": "300"}
 FORMATS = ("png", "webp", "jpg")
 AT_ONCE = 8
-SECONDS = 10.0
+SECONDS = 4.0
 """A measurement is repeated until it has taken so long, but at most ``MOST`` times."""
 MOST = 9
 
@@ -123,6 +123,12 @@ class Row:
     at_once: int
     without_model: Pair
     with_model: Pair
+    peer_steps: dict[str, float]
+    our_steps: dict[str, float]
+
+    def is_the_goals(self) -> bool:
+        """Whether it is what the goals are stated for."""
+        return (self.work.megapixels, self.work.region, self.at_once) == (12, "box", 1)
 
     def text(self) -> str:
         """The line."""
@@ -150,23 +156,25 @@ def main() -> int:
         empty = Server(stack.enter_context(_peer(without_model=True)), {})
         full = Server(stack.enter_context(_peer(without_model=False)), {})
         print("p50, milliseconds; 'faster' is peer : ours")
-        print(HEADER)
+        print(HEADER, flush=True)
         rows = []
         for work, at_once in _works():
             rows.append(_row(work, at_once, ours, empty, full))
             print(rows[-1].text(), flush=True)
         _print_goals(rows)
-        _print_steps(Server(empty.url, {"optimize": "false"}), ours)
+        _print_steps(rows, empty)
     print(f"{time.monotonic() - started:.0f} s in all")
     return 0
 
 
 def _works() -> Iterator[tuple[Work, int]]:
-    """The rows of the table: every one alone, and the ends of the scale eight at once too."""
-    for megapixels, region in ((1, "box"), (3, "box"), (8, "box"), (12, "box"), (12, "mask")):
+    """The rows of the table. What takes the peer minutes and shows nothing new is left out: a mask
+    to other formats, and large photos to them eight at once."""
+    for megapixels in (1, 3, 8, 12):
         for format in FORMATS:
-            yield Work(megapixels, region, format), 1
-    for work in (Work(1, "box", "png"), Work(12, "box", "jpg"), Work(12, "mask", "jpg")):
+            yield Work(megapixels, "box", format), 1
+    yield Work(12, "mask", "jpg"), 1
+    for work in (Work(1, "box", "png"), Work(1, "box", "jpg"), Work(12, "box", "jpg")):
         yield work, AT_ONCE
 
 
@@ -174,21 +182,21 @@ def _row(work: Work, at_once: int, ours: Server, empty: Server, full: Server) ->
     def samples(server: Server) -> list[Sample]:
         return server.one_by_one(work) if at_once == 1 else server.at_once(work)
 
-    from_us = samples(ours)
-    seen, without = _p50(from_us), median(sample.without_inpaint for sample in from_us)
+    from_us, from_empty, from_full = samples(ours), samples(empty), samples(full)
+    without = median(sample.without_inpaint for sample in from_us)
     return Row(
         work,
         at_once,
-        Pair(_p50(samples(empty)), without),
-        Pair(_p50(samples(full)), seen),
+        Pair(_p50(from_empty), without),
+        Pair(_p50(from_full), _p50(from_us)),
+        _p50_steps(from_empty),
+        _p50_steps(from_us),
     )
 
 
 def _print_goals(rows: list[Row]) -> None:
     print("goals")
-    boxes = [
-        row for row in rows if (row.work.megapixels, row.work.region, row.at_once) == (12, "box", 1)
-    ]
+    boxes = [row for row in rows if row.is_the_goals()]
     for row in boxes:
         goal = 50 if row.work.format == "png" else 20
         _print_goal(f"12 MP box to {row.work.format} without the model", row.without_model, goal)
@@ -205,20 +213,24 @@ def _print_goal(name: str, pair: Pair, goal: int) -> None:
     print(f"  {name}: {pair.ratio:.1f}x, goal {goal}x: {verdict}")
 
 
-def _print_steps(lean: Server, ours: Server) -> None:
-    """Where the time goes at 12 megapixels, the peer's PNG not optimised."""
-    print("steps of 12 MP with a box, without the model, PNG without Pillow's optimize")
-    for format in FORMATS:
-        for name, server in (("peer", lean), ("ours", ours)):
-            samples = server.one_by_one(Work(12, "box", format))
-            steps = {
-                step: median(sample.steps[step] for sample in samples)
-                for step in samples[0].steps
-                if step != "inpaint"
-            }
-            text = ", ".join(f"{step} {duration:.0f}" for step, duration in steps.items())
-            whole = median(sample.without_inpaint for sample in samples)
-            print(f"  {format:4} {name}: {whole:.0f} ms ({text})")
+def _print_steps(rows: list[Row], empty: Server) -> None:
+    """Where the time goes at 12 megapixels."""
+    print("milliseconds of the steps, 12 MP with a box, without the model")
+    for row in rows:
+        if row.is_the_goals():
+            print(f"  {row.work.format:4} peer: {_steps_text(row.peer_steps)}")
+            print(f"  {row.work.format:4} ours: {_steps_text(row.our_steps)}")
+    lean = Server(empty.url, {"optimize": "false"}).one_by_one(Work(12, "box", "png"))
+    print(f"  png  peer, its PNG not optimised: {_steps_text(_p50_steps(lean))}")
+
+
+def _steps_text(steps: dict[str, float]) -> str:
+    return ", ".join(f"{step} {duration:.0f}" for step, duration in steps.items())
+
+
+def _p50_steps(samples: list[Sample]) -> dict[str, float]:
+    steps = [step for step in samples[0].steps if step != "inpaint"]
+    return {step: median(sample.steps[step] for sample in samples) for step in steps}
 
 
 def _p50(samples: list[Sample]) -> float:
@@ -235,6 +247,8 @@ def _peer(*, without_model: bool) -> Iterator[str]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     server = ["peer.server:app", "--host=127.0.0.1", f"--port={port}", "--log-level=warning"]
+    # Pillow holds the interpreter for seconds, and a process that does not react is taken for dead.
+    server += ["--timeout-worker-healthcheck=600"]
     command = [sys.executable, "-m", "uvicorn", *server, f"--workers={os.cpu_count() or 1}"]
     path = f"{ROOT / 'benches'}:{ROOT / 'triton'}"
     settings = {"PYTHONPATH": path, "PEER_WITHOUT_MODEL": "1" if without_model else "0"}
