@@ -36,6 +36,9 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// How often files that may change are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// How often the metrics are summed up.
+const UPKEEP: Duration = Duration::from_secs(5);
+
 /// Bytes that all uploads may take at once.
 const UPLOADS: u32 = 512 << 20;
 
@@ -110,6 +113,7 @@ impl App {
     pub async fn run_until(self, stop: impl Future<Output = ()>) {
         let (ending, ends) = watch::channel(Stop::No);
         let follow = tokio::spawn(follow(self.files, Arc::clone(&self.service), self.tls.clone()));
+        let upkeep = tokio::spawn(upkeep(self.metrics.clone()));
         let api = Listener { socket: self.api, tls: self.tls, name: "api" };
         let admin = Listener { socket: self.admin, tls: None, name: "admin" };
         let routes = warp::service(http::routes(Arc::clone(&self.service)));
@@ -125,7 +129,16 @@ impl App {
         };
         tokio::join!(api, admin, end);
         follow.abort();
+        upkeep.abort();
         tracing::info!("ended");
+    }
+}
+
+/// Sums the histograms up: until then every sample of them is kept, also where nobody asks for metrics.
+async fn upkeep(metrics: PrometheusHandle) {
+    loop {
+        sleep(UPKEEP).await;
+        metrics.run_upkeep();
     }
 }
 

@@ -77,7 +77,7 @@ pub fn raise_file_limit() {
 /// first: it learns from large blocks that come and go to keep them, and fragments of them in an arena
 /// for each thread. Ten thousand photos then leave a third more memory in use than a thousand.
 pub fn give_memory_back() {
-    const LARGE: libc::c_int = 1 << 20;
+    const LARGE: libc::c_int = 128 << 10;
     const ARENAS: libc::c_int = 2;
     #[cfg(target_env = "gnu")]
     // SAFETY: sets two parameters of the allocator, which takes any value.

@@ -183,9 +183,11 @@ impl Pool {
             fit = serving.iter().collect();
         }
         fit.retain(|watched| !tried.contains(&watched.replica.address()));
-        let least = fit.iter().map(|watched| watched.replica.in_flight()).min()?;
-        fit.retain(|watched| watched.replica.in_flight() <= least);
-        fit.get(fastrand::usize(..fit.len().max(1))).map(|watched| Arc::clone(&watched.replica))
+        // Looked at once: the loads change meanwhile.
+        let loads: Vec<_> = fit.iter().map(|watched| (watched.replica.in_flight(), *watched)).collect();
+        let least = loads.iter().map(|(load, _)| *load).min()?;
+        let least: Vec<_> = loads.into_iter().filter(|(load, _)| *load == least).collect();
+        least.get(fastrand::usize(..least.len())).map(|(_, watched)| Arc::clone(&watched.replica))
     }
 
     /// Waits until something is known of the replicas, for as long as a first probe takes.
