@@ -13,7 +13,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hash
 
 .DEFAULT_GOAL := help
 .PHONY: help run gateway triton build deps setup dev models test test-rust test-stack test-client \
-	test-codecs test-models test-torch test-proof exactness chaos soak fuzz lint lint-rust \
+	test-codecs test-models test-torch test-proof exactness chaos soak fuzz fuzz-targets lint lint-rust \
 	lint-python bench bench-peer quality check-deploy
 
 help: ## list the targets
@@ -85,6 +85,11 @@ soak: build setup $(TESTS_PYTHON) ## 10 000 requests of all kinds, and what they
 fuzz: build setup $(TESTS_PYTHON) ## 20 000 spoilt uploads (COUNT, SEED); findings go to out/fuzz
 	$(PROOF) tests/proof/fuzz.py $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 	$(PROOF) tests/proof/schema.py
+
+# Needs `cargo install cargo-fuzz`. The sanitizers want a nightly compiler, or to be told not to ask.
+fuzz-targets: deps ## the fuzz targets of fuzz/, SECONDS (600) each
+	for target in form picture mask answer; do RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- \
+		-max_total_time=$(or $(SECONDS),600) -max_len=20000 || exit 1; done
 
 lint: lint-rust lint-python ## formatting, lints with warnings as errors, documentation
 

@@ -10,9 +10,9 @@ use std::{
 use clap::Parser;
 use lacuna::{
     config::Config,
-    gate::Gate,
-    http::{Service, Tokens, routes},
-    triton::{Models, Pool},
+    gate::{Budget, Gate, Limits},
+    http::{self, Service, Tokens, routes},
+    triton::{Models, Pool, Tls},
 };
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -28,8 +28,10 @@ static SERVICE: LazyLock<Arc<Service>> = LazyLock::new(|| {
     let _inside = RUNTIME.enter();
     Arc::new(Service {
         tokens: Tokens::load(&config).unwrap(),
-        gate: Gate::new(1, 1),
-        models: Models::new(Pool::new(Vec::new(), Vec::new()), "fill", "segment"),
+        limits: http::Limits::new(None, false).unwrap(),
+        uploads: Budget::new(64 << 20),
+        gate: Gate::new(Limits { workers: 1, queue: 1, decoded: 64 << 20 }),
+        models: Models::new(Pool::new(Vec::new(), Tls::default(), Vec::new()), "fill", "segment"),
         timeout: Duration::from_secs(5),
         draining: AtomicBool::new(false),
     })

@@ -20,9 +20,12 @@ fuzz_target!(|file: &[u8]| {
     if u64::from(header.width) * u64::from(header.height) > LARGEST_READ {
         return;
     }
+    // Decoded in a process of its own, which this program is not.
+    if header.format == Format::Heic {
+        return;
+    }
     let Ok(decoded) = picture::decode(file, &header) else { return };
     let size = (decoded.width(), decoded.height());
-    // A HEIC file's header may give the size of the picture before it is turned.
     let stored = (header.width, header.height);
     assert!(size == stored || size == (stored.1, stored.0), "{stored:?} became {size:?}");
     if decoded.area().area() > LARGEST_WRITTEN {
