@@ -79,6 +79,15 @@ def test_mirrored_padding_is_not_copied_from(monkeypatch: pytest.MonkeyPatch) ->
     assert np.array_equal(filled, np.pad(filled[68:188, 28:228], (*edges, (0, 0)), mode="reflect"))
 
 
+def test_no_colour_comes_from_beyond_the_content(at_half_size: None) -> None:
+    content = np.full((121, 201, 3), 200, dtype=np.uint8)
+    hole = np.zeros((121, 201), dtype=bool)
+    hole[:40, 50:90] = True
+    edges = ((67, 68), (27, 28))
+    window = np.pad(content, (*edges, (0, 0)), mode="reflect")
+    assert (fill(window, np.pad(hole, edges, mode="reflect")) == 200).all()
+
+
 @pytest.mark.parametrize("height", [1, 2, 3, 7, 8, 40])
 @pytest.mark.parametrize("width", [2, 5, 6, 13])
 def test_the_smallest_photos_are_filled(height: int, width: int) -> None:
