@@ -78,31 +78,33 @@ where
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let service = Leaving { service, stop: stop.clone() };
-    let all_left = async {
-        let _ = stop.wait_for(|stop| *stop != Stop::No).await;
-        let end = Instant::now() + LEAVE;
-        while places.available_permits() < MAX_CONNECTIONS && Instant::now() < end {
-            sleep(LEFT).await;
-        }
-    };
-    let mut all_left = pin!(all_left);
-    loop {
-        let accepted = tokio::select! {
-            () = &mut all_left => break,
-            accepted = accept(&listener.socket, &places) => accepted,
-        };
-        let Ok((stream, peer, place)) = accepted else {
-            sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let (service, watcher) = (service.clone(), graceful.watcher());
-        let (tls, counted) = (listener.tls.clone(), Connected::new(listener.name));
-        tokio::spawn(async move {
-            let (_place, _counted) = (place, counted);
-            if let Err(error) = connection(stream, tls, service, watcher).await {
-                tracing::debug!(%peer, %error, "connection ended");
+    {
+        let all_left = async {
+            let _ = stop.wait_for(|stop| *stop != Stop::No).await;
+            let end = Instant::now() + LEAVE;
+            while graceful.count() > 0 && Instant::now() < end {
+                sleep(LEFT).await;
             }
-        });
+        };
+        let mut all_left = pin!(all_left);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut all_left => break,
+                accepted = accept(&listener.socket, &places) => accepted,
+            };
+            let Ok((stream, peer, place)) = accepted else {
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
+            let (service, watcher) = (service.clone(), graceful.watcher());
+            let (tls, counted) = (listener.tls.clone(), Connected::new(listener.name));
+            tokio::spawn(async move {
+                let (_place, _counted) = (place, counted);
+                if let Err(error) = connection(stream, tls, service, watcher).await {
+                    tracing::debug!(%peer, %error, "connection ended");
+                }
+            });
+        }
     }
     drop(listener);
     let Stop::By(deadline) = *service.stop.borrow() else { return };
