@@ -17,11 +17,15 @@ PATCH_RADIUS = 3
 """Patches of 7x7 pixels. On photos of 300 to 1024 pixels a side, 5x5 lost more of the
 structure (the joints of a brick wall), and 9x9 took half as long again to look the same."""
 
-FULL_SIZE_WORK = 10_000
-"""Holes with so many pixels whose patch touches them are filled at full size, in up to 0.4 s on
-one core. Larger ones are filled at half size and then given their detail, in half the time: a
-patch covers twice as much there, so texture and blurred shapes go on where they broke at full
-size. In small holes that gains nothing, and fine structure is lost."""
+WIDE = 128
+"""Holes that a square of so many pixels fits into are filled at half size and then given their
+detail, in half the time: a patch covers twice as much there, so texture and blurred shapes go on
+where they broke at full size. In narrow ones it is also enough to copy whole objects (a mast
+beside a mast), which at full size it does not."""
+
+FULL_SIZE_WORK = 60_000
+"""Narrow holes with more pixels whose patch touches them are filled so too; full size would take
+more than 2.5 s of one core."""
 
 SIDE_STEP = 64
 """Sides are extended to a multiple of this."""
@@ -81,18 +85,19 @@ def _even(image: Pixels, hole: Hole, beyond: Hole) -> tuple[Pixels, Hole, Hole]:
 
 
 def _fill_content(image: Pixels, hole: Hole, beyond: Hole) -> Pixels:
-    if np.count_nonzero(_touched(hole & ~beyond)) <= FULL_SIZE_WORK:
+    inside = hole & ~beyond
+    if not _is_wide(inside) and np.count_nonzero(_touched(inside)) <= FULL_SIZE_WORK:
         return _fill_at_full_size(image, hole, beyond)
     small, small_hole, small_beyond = halve(image, hole, beyond)
     filled = _fill_at_full_size(small, small_hole, small_beyond)
     # Enlarging looks beyond the content's edge, where nothing is filled.
-    inside = (np.flatnonzero((~small_beyond).any(axis)) for axis in (1, 0))
+    content = (np.flatnonzero((~small_beyond).any(axis)) for axis in (1, 0))
     nearest = (
         np.clip(np.arange(side), lines[0], lines[-1])
-        for side, lines in zip(small_hole.shape, inside, strict=True)
+        for side, lines in zip(small_hole.shape, content, strict=True)
     )
     filled = filled[np.ix_(*nearest)]
-    return enlarged(filled, image, hole & ~beyond, ~(hole | beyond))
+    return enlarged(filled, image, inside, ~(hole | beyond))
 
 
 def _fill_at_full_size(image: Pixels, hole: Hole, beyond: Hole) -> Pixels:
@@ -115,6 +120,14 @@ def halve(image: Pixels, hole: Hole, beyond: Hole) -> tuple[Pixels, Hole, Hole]:
     shares = np.maximum(counts, 1)[:, :, None]
     small = ((sums + shares // 2) // shares).astype(np.uint8)
     return small, counts == 0, beyond.reshape(height // 2, 2, width // 2, 2).all((1, 3))
+
+
+def _is_wide(hole: Hole) -> bool:
+    """Whether a square of ``WIDE`` fits into the hole."""
+    sums = np.zeros((hole.shape[0] + 1, hole.shape[1] + 1), np.int32)
+    sums[1:, 1:] = hole.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32)
+    corners = sums[WIDE:, WIDE:] - sums[:-WIDE, WIDE:] - sums[WIDE:, :-WIDE] + sums[:-WIDE, :-WIDE]
+    return bool((corners == WIDE**2).any())
 
 
 def _touched(hole: Hole) -> Hole:
