@@ -60,7 +60,7 @@ fn main() -> ExitCode {
 
 fn serve(config: Config) -> Result<(), String> {
     command::raise_file_limit();
-    command::give_memory_back();
+    command::share_freed_memory();
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let _entered = runtime.enter();
     let _telemetry = telemetry::start(config.log_format, config.otlp_endpoint.as_deref())?;

@@ -17,7 +17,7 @@ PATCH_RADIUS = 3
 """Patches of 7x7 pixels. On photos of 300 to 1024 pixels a side, 5x5 lost more of the
 structure (the joints of a brick wall), and 9x9 took half as long again to look the same."""
 
-WIDE = 128
+WIDE = 100
 """Holes that a square of so many pixels fits into are filled at half size and then given their
 detail, in half the time: a patch covers twice as much there, so texture and blurred shapes go on
 where they broke at full size. In narrow ones it is also enough to copy whole objects (a mast
