@@ -53,7 +53,7 @@ test-stack: dev ## the local Triton, its models and the scripts
 	$(TRITON_PYTHON) -m pytest -q scripts
 
 test-client: build setup $(TESTS_PYTHON) ## the published Python client against the service
-	$(STACK) with-triton -- $(TESTS_PYTHON) -m pytest -q tests/client
+	$(STACK) with-triton -- env PYTHONPATH=scripts $(TESTS_PYTHON) -m pytest -q tests/client
 
 test-codecs: build dev $(TESTS_PYTHON) ## the codecs beside Pillow, libjpeg-turbo, netpbm and pngcheck
 	cargo build --release --locked --example codec
@@ -120,12 +120,12 @@ deploy/.venv/bin/promtool: deploy/requirements.txt deploy/helm.txt deploy/tools.
 	deploy/.venv/bin/python deploy/tools.py
 
 bench-peer: build setup $(BENCHES_PYTHON) ## how long a request takes beside a plain Python server
-	$(STACK) with-triton -- env PYTHONPATH=benches $(BENCHES_PYTHON) -m peer.compare
+	$(STACK) with-triton -- env PYTHONPATH=benches:scripts $(BENCHES_PYTHON) -m peer.compare
 
 # QUALITY takes the options of the program: make quality QUALITY="--photos 4 --cases 2".
 quality: build setup $(BENCHES_PYTHON) ## how good a fill looks beside shrinking the whole photo
 	cd benches && .venv/bin/python -m pytest -q
-	$(STACK) with-triton -- env PYTHONPATH=benches $(BENCHES_PYTHON) -m quality $(QUALITY)
+	$(STACK) with-triton -- env PYTHONPATH=benches:scripts $(BENCHES_PYTHON) -m quality $(QUALITY)
 
 # Made with the interpreter that fits the local Triton, which fits these too.
 %/.venv/bin/python: %/requirements.txt | setup

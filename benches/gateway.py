@@ -1,14 +1,14 @@
 """The real gateway, started in front of a Triton that runs."""
 
 import os
-import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+
+from local_stack.ports import HOST, free_ports
+from local_stack.triton import answers_ok
 
 ROOT = Path(__file__).resolve().parents[1]
 TOKEN = "bench"
@@ -30,10 +30,10 @@ def gateway(model: str) -> Iterator[str]:
     program = ROOT / "target/release/lacuna"
     if not program.is_file():
         raise SystemExit(f"{program} is missing; build it with: make build")
-    port, admin = free_port(), free_port()
+    port, admin = free_ports(2)
     settings = {
-        "LACUNA_LISTEN": f"127.0.0.1:{port}",
-        "LACUNA_ADMIN_LISTEN": f"127.0.0.1:{admin}",
+        "LACUNA_LISTEN": f"{HOST}:{port}",
+        "LACUNA_ADMIN_LISTEN": f"{HOST}:{admin}",
         "LACUNA_TRITON": triton_address(),
         "LACUNA_TOKENS": f"bench:{TOKEN}",
         "LACUNA_INPAINT_MODEL": model,
@@ -42,7 +42,7 @@ def gateway(model: str) -> Iterator[str]:
         "RUST_LOG": "warn",
     }
     others = {name: text for name, text in os.environ.items() if not name.startswith("LACUNA_")}
-    address = f"http://127.0.0.1:{port}"
+    address = f"http://{HOST}:{port}"
     with running([str(program)], others | settings, f"{address}/readyz"):
         yield address
 
@@ -53,7 +53,7 @@ def running(command: list[str], environment: dict[str, str], ready: str) -> Iter
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + START_SECONDS
-        while not _answers(ready):
+        while not answers_ok(ready):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"{command[0]} did not get ready; its output is above")
             time.sleep(0.1)
@@ -65,18 +65,3 @@ def running(command: list[str], environment: dict[str, str], ready: str) -> Iter
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on at this moment."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False

@@ -73,8 +73,8 @@ pub fn raise_file_limit() {
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-/// Has the C library keep freed memory in two places instead of one for each thread: fragments of pictures
-/// in all of them leave a third more memory in use after ten thousand photos than after a thousand.
+/// Has the C library keep freed memory in two places instead of one for each thread: what is free in one
+/// is of no use to the others, and photos of all sizes leave pieces in each.
 pub fn share_freed_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: sets a parameter of the allocator, which takes any value.

@@ -22,7 +22,8 @@ import numpy as np
 from PIL import Image
 
 import photos
-from gateway import ROOT, TOKEN, free_port, gateway, running
+from gateway import ROOT, TOKEN, gateway, running
+from local_stack.ports import free_ports
 from quality import holes
 
 BOX = {"x": "400", "y": "300", "w": "300", "h": "300"}
@@ -244,7 +245,7 @@ def _ratio(pair: Pair) -> float:
 @contextmanager
 def _peer(*, without_model: bool) -> Iterator[str]:
     """The address of a plain server with a process for each core."""
-    port = free_port()
+    (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     server = ["peer.server:app", "--host=127.0.0.1", f"--port={port}", "--log-level=warning"]
     # Pillow holds the interpreter for seconds, and a process that does not react is taken for dead.

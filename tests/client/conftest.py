@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from useknockout import AsyncKnockout, Knockout
+
+from local_stack.ports import HOST, free_ports
+from local_stack.triton import answers_ok
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = ROOT / "tests" / "photos"
@@ -38,10 +39,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     tokens = folder / "tokens"
     lines = [f"many {_hash(MANY)} 6000 1000", f"few {_hash(FEW)} 1 3"]
     tokens.write_text("\n".join(lines) + "\n")
-    port, admin = _free_port(), _free_port()
+    port, admin = free_ports(2)
+    address = f"http://{HOST}:{port}"
     settings = {
-        "LACUNA_LISTEN": f"127.0.0.1:{port}",
-        "LACUNA_ADMIN_LISTEN": f"127.0.0.1:{admin}",
+        "LACUNA_LISTEN": f"{HOST}:{port}",
+        "LACUNA_ADMIN_LISTEN": f"{HOST}:{admin}",
         "LACUNA_TRITON": triton,
         "LACUNA_TOKENS_FILE": str(tokens),
     }
@@ -49,8 +51,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with log.open("wb") as errors:
         gateway = subprocess.Popen([GATEWAY], env=os.environ | settings, stderr=errors)
     try:
-        _wait(port, gateway, log)
-        yield f"http://127.0.0.1:{port}"
+        _wait(address, gateway, log)
+        yield address
     finally:
         gateway.terminate()
         gateway.wait(timeout=60)
@@ -92,20 +94,10 @@ def _hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait(port: int, gateway: subprocess.Popen[bytes], log: Path) -> None:
-    """Until the gateway accepts connections."""
+def _wait(url: str, gateway: subprocess.Popen[bytes], log: Path) -> None:
+    """Until the gateway answers."""
     end = time.monotonic() + 30
-    while time.monotonic() < end and gateway.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    pytest.fail(f"the gateway did not start: {log.read_text()}", pytrace=False)
+    while not answers_ok(f"{url}/livez"):
+        if gateway.poll() is not None or time.monotonic() > end:
+            pytest.fail(f"the gateway did not start: {log.read_text()}", pytrace=False)
+        time.sleep(0.05)
