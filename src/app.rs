@@ -25,7 +25,7 @@ use crate::{
     config::{Config, Fail},
     gate::{Budget, Gate, Limits},
     http::{self, Listener, Service, Stop, Tls, Tokens},
-    telemetry,
+    process, telemetry,
     triton::{self, Models, Pool},
 };
 
@@ -36,7 +36,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// How often files that may change are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// How often the metrics are summed up.
+/// How often the metrics are summed up and unused memory is given back.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Bytes that all uploads may take at once.
@@ -113,7 +113,7 @@ impl App {
     pub async fn run_until(self, stop: impl Future<Output = ()>) {
         let (ending, ends) = watch::channel(Stop::No);
         let follow = tokio::spawn(follow(self.files, Arc::clone(&self.service), self.tls.clone()));
-        let upkeep = tokio::spawn(upkeep(self.metrics.clone()));
+        let upkeep = tokio::spawn(upkeep(self.metrics.clone(), Arc::clone(&self.service)));
         let api = Listener { socket: self.api, tls: self.tls, name: "api" };
         let admin = Listener { socket: self.admin, tls: None, name: "admin" };
         let routes = warp::service(http::routes(Arc::clone(&self.service)));
@@ -135,10 +135,14 @@ impl App {
 }
 
 /// Sums the histograms up: until then every sample of them is kept, also where nobody asks for metrics.
-async fn upkeep(metrics: PrometheusHandle) {
+/// Where nothing is at work, gives back the memory of what was.
+async fn upkeep(metrics: PrometheusHandle, service: Arc<Service>) {
     loop {
         sleep(UPKEEP).await;
         metrics.run_upkeep();
+        if service.gate.load().working == 0 {
+            process::return_freed_memory();
+        }
     }
 }
 

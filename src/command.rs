@@ -6,10 +6,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::{
-    process::{Resource, getrlimit, setrlimit},
-    rand::{GetRandomFlags, getrandom},
-};
+use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::http::token_digest;
 
@@ -63,22 +60,4 @@ pub fn new_token(name: &str) -> Result<(), String> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Allows this process as many open files as the system lets it: a connection is one.
-pub fn raise_file_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    // Where it cannot be raised, the connections that there is room for are served.
-    let _ = setrlimit(Resource::Nofile, limit);
-}
-
-/// Has the C library keep freed memory in two places instead of one for each thread: what is free in one
-/// is of no use to the others, and photos of all sizes leave pieces in each.
-pub fn share_freed_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: sets a parameter of the allocator, which takes any value.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 2);
-    }
 }

@@ -21,6 +21,8 @@ pub mod inpaint;
 pub mod mask;
 /// Photos: decoding and encoding.
 pub mod picture;
+/// This process beside others on its machine.
+pub mod process;
 /// Logs and metrics.
 pub mod telemetry;
 /// Between the photo and the model.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lacuna::{app::App, command, config::Config, picture, telemetry};
+use lacuna::{app::App, command, config::Config, picture, process, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Erases anything from a photo: `POST /inpaint`, in front of NVIDIA Triton.
@@ -59,8 +59,8 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: Config) -> Result<(), String> {
-    command::raise_file_limit();
-    command::share_freed_memory();
+    process::raise_file_limit();
+    process::keep_freed_memory();
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let _entered = runtime.enter();
     let _telemetry = telemetry::start(config.log_format, config.otlp_endpoint.as_deref())?;

@@ -46,8 +46,8 @@ pub fn cut(picture: &Picture, open: &Mask, window: &Window) -> Tile {
         ),
     };
     Tile {
-        image: padded(&image, (width, height), window.side),
-        mask: padded(&hole, (width, height), window.side).remove_axis(Axis(2)),
+        image: padded(image, (width, height), window.side),
+        mask: padded(hole, (width, height), window.side).remove_axis(Axis(2)),
     }
 }
 
@@ -150,8 +150,12 @@ fn padding((width, height): (u32, u32), side: u32) -> (u32, u32) {
 
 /// `content`, `channels` interleaved, in the middle of a square, mirrored at its edges (the edge pixel
 /// itself is not repeated) as often as it takes to fill the square.
-fn padded(content: &[u8], (width, height): (u32, u32), side: u32) -> Array3<u8> {
+fn padded(content: Vec<u8>, (width, height): (u32, u32), side: u32) -> Array3<u8> {
     let channels = content.len() / (width as usize * height as usize);
+    let shape = (side as usize, side as usize, channels);
+    if (width, height) == (side, side) {
+        return Array3::from_shape_vec(shape, content).expect("a square. This is a bug.");
+    }
     let (left, top) = padding((width, height), side);
     let columns: Vec<usize> = (0..side).map(|x| mirrored(i64::from(x) - i64::from(left), width)).collect();
     let mut square = Vec::with_capacity(side as usize * side as usize * channels);
@@ -167,8 +171,7 @@ fn padded(content: &[u8], (width, height): (u32, u32), side: u32) -> Array3<u8> 
             square.extend_from_slice(&row[x * channels..][..channels]);
         }
     }
-    Array3::from_shape_vec((side as usize, side as usize, channels), square)
-        .expect("whole rows. This is a bug.")
+    Array3::from_shape_vec(shape, square).expect("whole rows. This is a bug.")
 }
 
 /// The pixel that a mirror at both ends of `0..length` shows at `i`.

@@ -21,7 +21,8 @@ from rig.uploads import BOX, Form, form, mask, photo
 CALLERS = 8
 STEP = 1000
 """Requests between two looks at the process. All callers rest meanwhile."""
-REST_SECONDS = 1.0
+REST_SECONDS = 16.0
+"""Until threads without work have ended, and unused memory has been given back."""
 SHARE = 0.05
 SPARE_DESCRIPTORS = 4
 
