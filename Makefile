@@ -13,8 +13,8 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hash
 
 .DEFAULT_GOAL := help
 .PHONY: help run gateway triton build deps setup dev models test test-rust test-stack test-client \
-	test-codecs test-models test-torch test-proof exactness chaos soak fuzz fuzz-targets lint lint-rust \
-	lint-python bench bench-peer quality check-deploy
+	test-codecs test-models test-torch test-proof exactness chaos soak fuzz fuzz-targets audit lint \
+	lint-rust lint-python bench bench-peer quality check-deploy
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -90,6 +90,10 @@ fuzz: build setup $(TESTS_PYTHON) ## 20 000 spoilt uploads (COUNT, SEED); findin
 fuzz-targets: deps ## the fuzz targets of fuzz/, SECONDS (600) each
 	for target in form picture mask answer; do RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- \
 		-max_total_time=$(or $(SECONDS),600) -max_len=20000 || exit 1; done
+
+# Needs `cargo install cargo-deny`, and asks the RustSec database on the internet.
+audit: ## known faults, licences and sources of the crates
+	cargo deny --all-features check
 
 lint: lint-rust lint-python ## formatting, lints with warnings as errors, documentation
 
