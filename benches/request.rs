@@ -11,8 +11,10 @@ mod stand_in;
 use std::{
     fs,
     hint::black_box,
-    net::{SocketAddr, TcpListener},
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -26,7 +28,11 @@ use lacuna::{
     geometry::Rect,
     mask::Mask,
     picture::{self, Colour, jpeg, png_encode},
+    process,
+    tile::Tile,
+    triton::{Models, Pool, Tls},
 };
+use ndarray::{Array2, Array3};
 use reqwest::multipart::{Form, Part};
 use stand_in::StandIn;
 
@@ -42,12 +48,15 @@ const STEPS: [&str; 5] = ["decode", "mask", "inpaint", "composite", "encode"];
 
 #[tokio::main]
 async fn main() {
+    // As the gateway does, so that the floor has as little to wait for.
+    process::keep_freed_memory();
     let stand_in = StandIn::start().await;
     let gateway = Gateway::start(&stand_in.url()).await;
     costs(&gateway).await;
     memory(&stand_in.url()).await;
     many_at_once(&stand_in.url()).await;
     parts();
+    wire(&stand_in.url());
     let triton = std::env::var("LACUNA_TEST_TRITON").expect("run `make bench`, which starts a Triton");
     steps(&Gateway::start(&triton).await).await;
 }
@@ -197,6 +206,50 @@ fn parts() {
     );
 }
 
+/// What no codec has a part in, and a floor without a network leaves out: one call of the model, and
+/// sending as many bytes as a large answer has.
+fn wire(triton: &str) {
+    let address = triton.parse().expect("an address");
+    let call = thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let models = vec!["patchmatch".to_owned(), "isnet".to_owned()];
+            let models = Models::new(Pool::new(vec![address], Tls::default(), models), "patchmatch", "isnet");
+            let deadline = || tokio::time::Instant::now() + Duration::from_secs(30);
+            let tile = || Tile { image: Array3::zeros((1024, 1024, 3)), mask: Array2::ones((1024, 1024)) };
+            while models.inpaint(tile(), deadline()).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+            let before = cpu_at("/proc/thread-self");
+            for _ in 0..REQUESTS {
+                black_box(models.inpaint(tile(), deadline()).await.expect("a fill"));
+            }
+            (cpu_at("/proc/thread-self") - before) / REQUESTS as f64
+        })
+    });
+    let call = call.join().expect("a call");
+    println!("a call of the model, a window of 1024 x 1024 | {call:6.1} ms of the gateway's processor time");
+
+    const ANSWER: usize = 13 << 20;
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let to = socket.local_addr().expect("its address");
+    thread::spawn(move || {
+        let bytes = vec![1; ANSWER];
+        while let Ok((mut stream, _)) = socket.accept() {
+            let _ = stream.read(&mut [0]).and_then(|_| stream.write_all(&bytes));
+        }
+    });
+    let sent = (0..REQUESTS).map(|_| {
+        let mut stream = TcpStream::connect(to).expect("a connection");
+        let mut answer = Vec::new();
+        let started = Instant::now();
+        stream.write_all(&[0]).and_then(|()| stream.read_to_end(&mut answer)).expect("all bytes");
+        assert_eq!(answer.len(), ANSWER);
+        milliseconds(started.elapsed())
+    });
+    println!("13 MiB over a bare connection on loopback | {:6.1} ms on the clock", median(sent));
+}
+
 /// Where the time of one request goes, with the real model.
 async fn steps(gateway: &Gateway) {
     let (_, width, height) = SIZES[3];
@@ -310,11 +363,13 @@ impl Gateway {
 /// in nanoseconds). Threads that have ended are not counted; those of the gateway and of the codecs stay.
 fn cpu_of(process: &str) -> f64 {
     let threads = fs::read_dir(format!("/proc/{process}/task")).expect("a process");
-    let times = threads.filter_map(|thread| {
-        let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<f64>().ok()
-    });
-    times.sum::<f64>() / 1e6
+    threads.filter_map(|thread| Some(cpu_at(thread.ok()?.path().to_str()?))).sum()
+}
+
+/// Processor time so far of the thread at this path, in milliseconds; none where it has ended.
+fn cpu_at(thread: &str) -> f64 {
+    let text = fs::read_to_string(format!("{thread}/schedstat")).unwrap_or_default();
+    text.split_whitespace().next().map_or(0.0, |time| time.parse::<f64>().expect("a number") / 1e6)
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
