@@ -112,14 +112,19 @@ def halve(image: Pixels, hole: Hole, beyond: Hole) -> tuple[Pixels, Hole, Hole]:
     A pixel is the mean of the known ones among the four under it, so no colour leaks out
     of the hole. Where none is known it is hole, and where all are beyond it is beyond.
     """
-    height, width = hole.shape
     known = ~(hole | beyond)
-    pixels = image.astype(np.uint16) * known[:, :, None]
-    sums = pixels.reshape(height // 2, 2, width // 2, 2, 3).sum((1, 3))
-    counts = known.reshape(height // 2, 2, width // 2, 2).sum((1, 3))
+    sums = _sum_of_four(image.astype(np.uint16) * known[:, :, None])
+    counts = _sum_of_four(known.astype(np.uint16))
     shares = np.maximum(counts, 1)[:, :, None]
     small = ((sums + shares // 2) // shares).astype(np.uint8)
-    return small, counts == 0, beyond.reshape(height // 2, 2, width // 2, 2).all((1, 3))
+    return small, counts == 0, _sum_of_four(beyond.astype(np.uint16)) == 4
+
+
+def _sum_of_four(values: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Of each square of 2x2 pixels the sum."""
+    rows = values[::2] + values[1::2]
+    sums: NDArray[np.uint16] = rows[:, ::2] + rows[:, 1::2]
+    return sums
 
 
 def _is_wide(hole: Hole) -> bool:

@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 
 def mirrored(side: int, length: int) -> NDArray[np.intp]:
     """For each of ``side`` rows the row of a content of ``length`` rows that it shows."""
-    period = max(2 * length - 2, 1)
+    period = _period(length)
     position = (np.arange(side) - (side - length) // 2) % period
     return np.minimum(np.minimum(position, period - position), length - 1)
+
+
+def _period(length: int) -> int:
+    return max(2 * length - 2, 1)
 
 
 def content_length(window: NDArray[np.uint8]) -> int:
@@ -28,7 +32,10 @@ def content_length(window: NDArray[np.uint8]) -> int:
     rows = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in window])
     for length in range(1, side):
         top = (side - length) // 2
-        if np.array_equal(rows[top + mirrored(side, length)], rows):
+        # Most lengths are none for the first row alone.
+        position = -top % _period(length)
+        first = top + min(position, _period(length) - position, length - 1)
+        if rows[0] == rows[first] and np.array_equal(rows[top + mirrored(side, length)], rows):
             return length
     return side
 
