@@ -86,9 +86,9 @@ fuzz: build setup $(TESTS_PYTHON) ## 20 000 spoilt uploads (COUNT, SEED); findin
 	$(PROOF) tests/proof/fuzz.py $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 	$(PROOF) tests/proof/schema.py
 
-# Needs `cargo install cargo-fuzz`. The sanitizers want a nightly compiler, or to be told not to ask.
+# Needs `cargo install cargo-fuzz` and, for the sanitizers, a nightly compiler.
 fuzz-targets: deps ## the fuzz targets of fuzz/, SECONDS (600) each
-	for target in form picture mask answer; do RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- \
+	for target in form picture mask answer; do cargo +nightly fuzz run $$target -- \
 		-max_total_time=$(or $(SECONDS),600) -max_len=20000 || exit 1; done
 
 # Needs `cargo install cargo-deny`, and asks the RustSec database on the internet.
