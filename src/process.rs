@@ -20,8 +20,8 @@ pub fn keep_freed_memory() {
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
         libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
-        // The largest value that it takes. Photos beyond have a mapping of their own.
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
+        // No mapping for a block of its own: those of large photos would be given back one by one.
+        libc::mallopt(libc::M_MMAP_MAX, 0);
     }
 }
 
