@@ -7,6 +7,7 @@ mod heic;
 pub mod jpeg;
 pub mod png_encode;
 mod rgb;
+mod turn;
 
 pub use decode::{Format, Header, MAX_BYTES, MAX_SIDE, decode, inspect};
 pub use encode::{EncodeError, Encoded, OutputFormat, encode, encode_jpeg_into};

@@ -102,7 +102,7 @@ pub fn decode(bytes: &[u8], header: &Header) -> Result<Picture, Error> {
         Format::Heic => (heic::decode(bytes)?, None),
     };
     if let Some(orientation) = exif.as_deref().and_then(Orientation::from_exif_chunk) {
-        picture.image.apply_orientation(orientation);
+        picture.turn(orientation);
         picture.orientation = orientation;
     }
     Ok(picture)

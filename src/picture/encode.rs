@@ -73,14 +73,14 @@ pub fn encode(picture: &Picture, format: OutputFormat) -> Result<Encoded, Encode
 /// [`EncodeError`] where the encoder fails.
 pub fn encode_jpeg_into(original: &[u8], mut picture: Picture, hole: &Mask) -> Result<Encoded, EncodeError> {
     let orientation = picture.orientation;
-    picture.image.apply_orientation(inverse(orientation));
+    picture.turn(inverse(orientation));
     let stored = (picture.width(), picture.height());
     let changed = |rect: Rect| hole.intersects(rect.turned(orientation, stored));
     match jpeg::patch(original, &picture.image, &changed) {
         Ok(bytes) => Ok(Encoded { bytes, warning: None }),
         Err(error) => {
             tracing::debug!(%error, "the photo is encoded anew");
-            picture.image.apply_orientation(orientation);
+            picture.turn(orientation);
             encode_jpeg(&picture)
         }
     }
