@@ -42,6 +42,8 @@ enum Token {
 }
 
 fn main() -> ExitCode {
+    // SAFETY: nothing has been started.
+    unsafe { process::unset_empty_settings() };
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Command::DecodeHeic) => return picture::decode_heic_from_stdin(),

@@ -1,6 +1,22 @@
-//! This process beside others on its machine: its files and its memory.
+//! This process beside others on its machine: its settings, its files and its memory.
+
+use std::env;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// Removes settings without a value from the environment: `NAME=` in a file of variables, or what a Compose
+/// file passes on, is meant as none.
+///
+/// # Safety
+/// No other thread may run yet.
+pub unsafe fn unset_empty_settings() {
+    for (name, _) in env::vars_os().filter(|(_, value)| value.is_empty()) {
+        if name.to_str().is_some_and(|name| name.starts_with("LACUNA_") || name.starts_with("OTEL_")) {
+            // SAFETY: the caller's promise.
+            unsafe { env::remove_var(name) };
+        }
+    }
+}
 
 /// Allows this process as many open files as the system lets it: a connection is one.
 pub fn raise_file_limit() {

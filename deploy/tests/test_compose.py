@@ -106,3 +106,19 @@ def test_all_files_that_are_mounted_or_built_from_are_there() -> None:
                 assert (ROOT / volume["source"]).exists(), name
         if "build" in service:
             assert (ROOT / service["build"]["dockerfile"]).is_file(), name
+
+
+PUBLIC = ("-f", "docker-compose.yml", "-f", "deploy/compose/public.yml")
+
+
+@pytest.mark.parametrize("name", ["gateway", "gateway-gpu"])
+def test_what_others_reach_speaks_tls_and_knows_no_local_token(name: str) -> None:
+    gateway = services(*PUBLIC, *EVERY_PROFILE, LACUNA_SECRETS="/srv/lacuna")[name]
+    environment = gateway["environment"]
+    assert environment["LACUNA_TOKENS"] == ""
+    (folder,) = gateway["volumes"]
+    assert (folder["source"], folder["read_only"]) == ("/srv/lacuna", True)
+    for variable in ("LACUNA_TOKENS_FILE", "LACUNA_TLS_CERT", "LACUNA_TLS_KEY"):
+        assert environment[variable].startswith(folder["target"] + "/"), variable
+    (open_port,) = (port for port in gateway["ports"] if "host_ip" not in port)
+    assert (open_port["published"], open_port["target"]) == ("8443", 8080)
