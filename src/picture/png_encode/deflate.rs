@@ -23,9 +23,12 @@ const END_OF_BLOCK: usize = 256;
 const LITERALS_AND_LENGTHS: usize = 286;
 const LONGEST_RUN: usize = 258;
 
-/// The longer search for runs takes twice the time; it must make a strip's first block smaller by one
+/// The longer search for runs takes twice the time; it must make a sample of the strip smaller by one
 /// part in this number.
-const WORTH_IT: u64 = 16;
+const WORTH_IT: u64 = 10;
+
+/// Bytes of the sample, which is searched both ways: a share of the time that cannot be measured.
+const SAMPLE: usize = 32 << 10;
 
 /// Runs shorter than this cost more than their literals.
 const SHORTEST_RUN: usize = 5;
@@ -33,21 +36,12 @@ const SHORTEST_RUN: usize = 5;
 /// Deflates a part of a stream. The result ends on a whole byte, with an empty stored block, and its
 /// last block is not marked as the stream's last.
 pub(super) fn deflate(data: &[u8]) -> Vec<u8> {
+    let thorough = is_worth_a_longer_search(data);
     let mut writer = Writer::default();
-    let mut thorough = None;
     let mut in_runs = 0;
     for start in (0..data.len()).step_by(BLOCK) {
         let block = start..data.len().min(start + BLOCK);
-        let plan = match thorough {
-            Some(true) => Plan::of::<true>(data, block),
-            Some(false) => Plan::of::<false>(data, block),
-            None => {
-                let (quick, slow) = (Plan::of::<false>(data, block.clone()), Plan::of::<true>(data, block));
-                let worth_it = slow.bits() + slow.bits() / WORTH_IT < quick.bits();
-                thorough = Some(worth_it);
-                if worth_it { slow } else { quick }
-            }
-        };
+        let plan = if thorough { Plan::of::<true>(data, block) } else { Plan::of::<false>(data, block) };
         plan.write(&mut writer, data);
         in_runs += plan.pieces.iter().map(|piece| piece.run).sum::<usize>();
     }
@@ -58,6 +52,17 @@ pub(super) fn deflate(data: &[u8]) -> Vec<u8> {
     // Both are quick on such data, and which is smaller cannot be told beforehand.
     let searched = zlib(data);
     if searched.len() < deflated.len() { searched } else { deflated }
+}
+
+/// Whether the longer search makes some bytes from the middle so much smaller.
+fn is_worth_a_longer_search(data: &[u8]) -> bool {
+    let length = data.len().min(SAMPLE);
+    let start = (data.len() - length) / 2;
+    let (quick, thorough) = (
+        Plan::of::<false>(data, start..start + length).bits(),
+        Plan::of::<true>(data, start..start + length).bits(),
+    );
+    thorough + thorough / WORTH_IT < quick
 }
 
 fn zlib(data: &[u8]) -> Vec<u8> {
