@@ -167,13 +167,21 @@ impl Pool {
         Err(last)
     }
 
+    /// A replica for a call of `model` that is not among `tried`.
+    async fn choose(&self, model: &str, tried: &[SocketAddr], deadline: Instant) -> Option<Arc<Replica>> {
+        let known = self.least_loaded(model, tried);
+        if known.is_some() {
+            return known;
+        }
+        // What has not been heard of yet may serve it.
+        self.first_probes(deadline).await;
+        self.least_loaded(model, tried)
+    }
+
     /// The least loaded of the replicas that serve `model` and are not among `tried`; of several, a
     /// random one. There are few and their loads are known at once, so that choosing among two random
     /// ones would only leave some without work.
-    async fn choose(&self, model: &str, tried: &[SocketAddr], deadline: Instant) -> Option<Arc<Replica>> {
-        if !self.serves(model) {
-            self.first_probes(deadline).await;
-        }
+    fn least_loaded(&self, model: &str, tried: &[SocketAddr]) -> Option<Arc<Replica>> {
         let replicas = self.0.replicas.load();
         let serving: Vec<_> =
             replicas.iter().filter(|watched| watched.replica.label(model).is_some()).collect();

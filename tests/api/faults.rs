@@ -37,6 +37,7 @@ async fn a_replica_that_goes_away_is_replaced_by_another() {
     let second = StandIn::start().await;
     let addresses = format!("{},{}", first.url(), second.url());
     let app = spawn_app_with(&addresses, &[]).await;
+    app.replicas_ready(2).await;
     for _ in 0..4 {
         assert_eq!(app.inpaint(form()).await.status(), 200);
     }
@@ -59,10 +60,20 @@ async fn a_replica_that_says_it_went_away_is_replaced() {
         let well = StandIn::start().await;
         let lost = StandIn::answering(Duration::ZERO, move |_| Err(Status::new(code, message))).await;
         let app = spawn_app_with(&format!("{},{}", lost.url(), well.url()), &[]).await;
+        app.replicas_ready(2).await;
         for _ in 0..12 {
             assert_eq!(app.inpaint(form()).await.status(), 200, "{message}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_has_not_been_heard_of_is_waited_for() {
+    let lost = StandIn::answering(Duration::ZERO, |_| Err(Status::not_found("unknown model"))).await;
+    let waking = StandIn::waking(Duration::from_millis(400)).await;
+    let app = spawn_app_with(&format!("{},{}", lost.url(), waking.url()), &[]).await;
+    app.replicas_ready(1).await;
+    assert_eq!(app.inpaint(form()).await.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! What every test does: start the service, send a form, look at the answer.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
 use lacuna::{app::App, config::Config};
@@ -73,6 +73,20 @@ pub async fn spawn_app_with(triton: &str, flags: &[&str]) -> TestApp {
 impl TestApp {
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// Waits until so many replicas are ready.
+    pub async fn replicas_ready(&self, count: usize) {
+        for _ in 0..200 {
+            let answer = self.client.get(self.url("/readyz")).send().await.unwrap();
+            let told: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+            let replicas = told["replicas"].as_array().unwrap();
+            if replicas.iter().filter(|replica| replica["ready"] == true).count() == count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{count} replicas are not ready");
     }
 
     /// Sends a form to `/inpaint`.

@@ -53,7 +53,18 @@ impl Drop for StandIn {
 struct Triton {
     behaviour: Behaviour,
     delay: Duration,
+    /// How long it takes to say that it is ready.
+    waking: Duration,
     traces: Arc<Mutex<Vec<String>>>,
+}
+
+impl Triton {
+    fn new(
+        delay: Duration,
+        behaviour: impl Fn(&ModelInferRequest) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self { behaviour: Arc::new(behaviour), delay, waking: Duration::ZERO, traces: Arc::default() }
+    }
 }
 
 impl StandIn {
@@ -67,18 +78,23 @@ impl StandIn {
         delay: Duration,
         behaviour: impl Fn(&ModelInferRequest) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        Self::serving(delay, Arc::new(behaviour), None).await
+        Self::serving(Triton::new(delay, behaviour), None).await
+    }
+
+    /// One that fills holes, and takes `waking` until it says that it is ready.
+    #[allow(dead_code, reason = "the bench has no use for it")]
+    pub async fn waking(waking: Duration) -> Self {
+        Self::serving(Triton { waking, ..Triton::new(Duration::ZERO, fill) }, None).await
     }
 
     /// One that fills holes, and speaks TLS.
     #[allow(dead_code, reason = "the bench has no use for it")]
     pub async fn with_tls(tls: ServerTlsConfig) -> Self {
-        Self::serving(Duration::ZERO, Arc::new(fill), Some(tls)).await
+        Self::serving(Triton::new(Duration::ZERO, fill), Some(tls)).await
     }
 
-    async fn serving(delay: Duration, behaviour: Behaviour, tls: Option<ServerTlsConfig>) -> Self {
-        let traces = Arc::default();
-        let triton = Triton { behaviour, delay, traces: Arc::clone(&traces) };
+    async fn serving(triton: Triton, tls: Option<ServerTlsConfig>) -> Self {
+        let traces = Arc::clone(&triton.traces);
         let service = GrpcInferenceServiceServer::new(triton).max_decoding_message_size(64 << 20);
         let server = match tls {
             Some(tls) => Server::builder().tls_config(tls).unwrap(),
@@ -129,6 +145,7 @@ impl GrpcInferenceService for Triton {
         &self,
         _: Request<ServerReadyRequest>,
     ) -> Result<Response<ServerReadyResponse>, Status> {
+        tokio::time::sleep(self.waking).await;
         Ok(Response::new(ServerReadyResponse { ready: true }))
     }
 
