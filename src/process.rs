@@ -41,7 +41,8 @@ pub fn keep_freed_memory() {
     }
 }
 
-/// Gives freed memory back to the system. Takes milliseconds in which other threads wait for memory.
+/// Gives freed memory back to the system. Other threads wait for memory meanwhile: a tenth of a second for
+/// a gigabyte, and nothing where there is nothing to give.
 pub fn return_freed_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: touches nothing that is in use.
