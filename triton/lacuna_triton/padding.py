@@ -6,19 +6,23 @@ repeated, as often as it takes. A network needs that; a method that copies pixel
 the mirrored ones too, in patterns like those of a kaleidoscope.
 """
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
+
+Position = TypeVar("Position", int, NDArray[np.intp])
 
 
 def mirrored(side: int, length: int) -> NDArray[np.intp]:
     """For each of ``side`` rows the row of a content of ``length`` rows that it shows."""
-    period = _period(length)
-    position = (np.arange(side) - (side - length) // 2) % period
-    return np.minimum(np.minimum(position, period - position), length - 1)
+    return _shown(np.arange(side) - (side - length) // 2, length)
 
 
-def _period(length: int) -> int:
-    return max(2 * length - 2, 1)
+def _shown(position: Position, length: int) -> Position:
+    """The row of the content at a position that counts from its first row on."""
+    last = length - 1
+    return last - abs(position % max(2 * last, 1) - last)
 
 
 def content_length(window: NDArray[np.uint8]) -> int:
@@ -33,8 +37,7 @@ def content_length(window: NDArray[np.uint8]) -> int:
     for length in range(1, side):
         top = (side - length) // 2
         # Most lengths are none for the first row alone.
-        position = -top % _period(length)
-        first = top + min(position, _period(length) - position, length - 1)
+        first = top + _shown(-top, length)
         if rows[0] == rows[first] and np.array_equal(rows[top + mirrored(side, length)], rows):
             return length
     return side
