@@ -1,6 +1,6 @@
 //! What every test does: start the service, send a form, look at the answer.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Parser;
 use lacuna::{app::App, config::Config};
@@ -11,7 +11,7 @@ use reqwest::{
 use serde_json::Value;
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use crate::stand_in::StandIn;
+use crate::{program::eventually, stand_in::StandIn};
 
 pub const TOKEN: &str = "t0ken-of-the-tests";
 
@@ -77,16 +77,13 @@ impl TestApp {
 
     /// Waits until so many replicas are ready.
     pub async fn replicas_ready(&self, count: usize) {
-        for _ in 0..200 {
+        eventually("the replicas are ready", async || {
             let answer = self.client.get(self.url("/readyz")).send().await.unwrap();
             let told: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
             let replicas = told["replicas"].as_array().unwrap();
-            if replicas.iter().filter(|replica| replica["ready"] == true).count() == count {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("{count} replicas are not ready");
+            replicas.iter().filter(|replica| replica["ready"] == true).count() == count
+        })
+        .await;
     }
 
     /// Sends a form to `/inpaint`.

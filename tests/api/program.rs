@@ -191,9 +191,13 @@ async fn a_wrong_setting_ends_the_start_with_its_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_setting_without_a_value_is_not_set() {
-    let empty = ["LACUNA_TOKENS_FILE", "LACUNA_TLS_CERT", "LACUNA_RATE_REDIS", "LACUNA_MAX_QUEUE"];
-    let empty = [&empty[..], &["OTEL_EXPORTER_OTLP_ENDPOINT"]].concat();
-    let gateway = Gateway::start(&empty.iter().map(|name| (*name, "")).collect::<Vec<_>>());
+    let gateway = Gateway::start(&[
+        ("LACUNA_TOKENS_FILE", ""),
+        ("LACUNA_TLS_CERT", ""),
+        ("LACUNA_RATE_REDIS", ""),
+        ("LACUNA_MAX_QUEUE", ""),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
+    ]);
     let lives = reqwest::get(format!("http://{}/livez", gateway.address)).await.unwrap();
     assert_eq!(lives.status(), 200);
 
