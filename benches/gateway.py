@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local_stack.ports import HOST, free_ports
-from local_stack.triton import answers_ok
+from local_stack.triton import answers_ok, end_process
 
 ROOT = Path(__file__).resolve().parents[1]
 TOKEN = "bench"
@@ -59,9 +59,4 @@ def running(command: list[str], environment: dict[str, str], ready: str) -> Iter
             time.sleep(0.1)
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end_process(process, END_SECONDS)

@@ -23,7 +23,7 @@ from PIL import Image
 
 import photos
 from gateway import ROOT, TOKEN, gateway, running
-from local_stack.ports import free_ports
+from local_stack.ports import HOST, free_ports
 from quality import holes
 
 BOX = {"x": "400", "y": "300", "w": "300", "h": "300"}
@@ -246,8 +246,8 @@ def _ratio(pair: Pair) -> float:
 def _peer(*, without_model: bool) -> Iterator[str]:
     """The address of a plain server with a process for each core."""
     (port,) = free_ports(1)
-    url = f"http://127.0.0.1:{port}"
-    server = ["peer.server:app", "--host=127.0.0.1", f"--port={port}", "--log-level=warning"]
+    url = f"http://{HOST}:{port}"
+    server = ["peer.server:app", f"--host={HOST}", f"--port={port}", "--log-level=warning"]
     # Pillow holds the interpreter for seconds, and a process that does not react is taken for dead.
     server += ["--timeout-worker-healthcheck=600"]
     command = [sys.executable, "-m", "uvicorn", *server, f"--workers={os.cpu_count() or 1}"]
