@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::{level::Level, patch::Target};
+use crate::{level::Level, patch::Target, simd::Set};
 
 /// Rows that are searched by one thread, from a copy of what the rows around them had. Fixed, so that the
 /// field does not depend on the number of threads.
@@ -40,32 +40,43 @@ pub struct Pass {
     pub narrowing: i32,
     /// What a source costs more that does not go on where that of a neighbour does, as a share of 256.
     pub incoherence: u32,
+    /// The instructions to use.
+    pub set: Set,
 }
 
 impl Field {
     /// No pixel has a source.
     pub fn new(level: &Level) -> Self {
-        Self { offsets: vec![[0; 2]; level.hole.len()], costs: vec![NONE; level.hole.len()], shades: vec![[0; 3]; level.hole.len()] }
+        Self {
+            offsets: vec![[0; 2]; level.hole.len()],
+            costs: vec![NONE; level.hole.len()],
+            shades: vec![[0; 3]; level.hole.len()],
+        }
     }
 
     /// This field of the next smaller level at twice the size. Offsets that lead to no source are left out.
     pub fn doubled(&self, small: &Level, level: &Level) -> Self {
         let mut field = Self::new(level);
-        let rows = field.offsets.par_chunks_exact_mut(level.width).zip(field.costs.par_chunks_exact_mut(level.width));
-        rows.zip(field.shades.par_chunks_exact_mut(level.width)).enumerate().for_each(|(y, ((offsets, costs), shades))| {
-            for x in 0..level.width {
-                if !level.target[y * level.width + x] {
-                    continue;
+        let rows = field
+            .offsets
+            .par_chunks_exact_mut(level.width)
+            .zip(field.costs.par_chunks_exact_mut(level.width));
+        rows.zip(field.shades.par_chunks_exact_mut(level.width)).enumerate().for_each(
+            |(y, ((offsets, costs), shades))| {
+                for x in 0..level.width {
+                    if !level.target[y * level.width + x] {
+                        continue;
+                    }
+                    let from = y / 2 * small.width + x / 2;
+                    let offset = self.offsets[from].map(|way| 2 * way);
+                    if self.costs[from] != NONE && source(level, x, y, offset).is_some() {
+                        offsets[x] = offset;
+                        costs[x] = self.costs[from];
+                        shades[x] = self.shades[from];
+                    }
                 }
-                let from = y / 2 * small.width + x / 2;
-                let offset = self.offsets[from].map(|way| 2 * way);
-                if self.costs[from] != NONE && source(level, x, y, offset).is_some() {
-                    offsets[x] = offset;
-                    costs[x] = self.costs[from];
-                    shades[x] = self.shades[from];
-                }
-            }
-        });
+            },
+        );
         field
     }
 
@@ -101,6 +112,8 @@ pub struct Used {
     columns: usize,
     /// The cost of one copy more, for a whole cell copied once.
     price: u32,
+    /// Of each pixel what it costs for being unlike all others.
+    rare: Vec<u32>,
 }
 
 /// Side of the squares in which copies are counted.
@@ -108,21 +121,24 @@ const CELL: usize = 4;
 
 impl Used {
     /// Counts the copies of a field.
-    pub fn of(field: &Field, level: &Level, price: u32) -> Self {
+    pub fn of(field: &Field, level: &Level, price: u32, rare: Vec<u32>) -> Self {
         let columns = level.width.div_ceil(CELL);
         let mut cells = vec![0; columns * level.height.div_ceil(CELL)];
         for (place, (offset, &cost)) in field.offsets.iter().zip(&field.costs).enumerate() {
-            if cost != NONE && let Some((x, y)) = source(level, place % level.width, place / level.width, *offset) {
+            if cost != NONE
+                && let Some((x, y)) = source(level, place % level.width, place / level.width, *offset)
+            {
                 cells[y / CELL * columns + x / CELL] += 1;
             }
         }
-        Self { cells, columns, price }
+        Self { cells, columns, price, rare }
     }
 
     #[inline(always)]
-    fn cost(&self, x: usize, y: usize) -> u32 {
+    fn cost(&self, width: usize, x: usize, y: usize) -> u32 {
         let copies = self.cells[y / CELL * self.columns + x / CELL];
         (self.price * copies.saturating_sub((CELL * CELL) as u32) / (CELL * CELL) as u32).min(4 * self.price)
+            + self.rare[y * width + x]
     }
 }
 
@@ -142,27 +158,29 @@ struct Band<'a> {
     shades: &'a mut [Shade],
 }
 
-/// Compiles the search for the instruction sets that there are; its integers are the same in all.
+/// Compiles the search for each set of instructions; its integers are the same in all.
 fn search_band(band: Band, pass: Pass) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,bmi2")]
-        fn avx512(band: Band, pass: Pass) {
-            walk(band, pass);
+    match pass.set {
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx512 => {
+            #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,bmi2")]
+            fn with(band: Band, pass: Pass) {
+                walk(band, pass);
+            }
+            // SAFETY: the set is one that the processor has.
+            unsafe { with(band, pass) }
         }
-        #[target_feature(enable = "avx2,bmi2")]
-        fn avx2(band: Band, pass: Pass) {
-            walk(band, pass);
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx2 => {
+            #[target_feature(enable = "avx2,bmi2")]
+            fn with(band: Band, pass: Pass) {
+                walk(band, pass);
+            }
+            // SAFETY: the set is one that the processor has.
+            unsafe { with(band, pass) }
         }
-        let set = crate::simd::set();
-        // SAFETY: the processor has these instructions.
-        match set {
-            crate::simd::Set::Avx512 => return unsafe { avx512(band, pass) },
-            crate::simd::Set::Avx2 => return unsafe { avx2(band, pass) },
-            crate::simd::Set::Portable => {}
-        }
+        Set::Portable => walk(band, pass),
     }
-    walk(band, pass);
 }
 
 #[inline(always)]
@@ -171,7 +189,7 @@ fn walk(mut band: Band, pass: Pass) {
     let rows = band.offsets.len() / width;
     for row in 0..rows {
         let row = if pass.backwards { rows - 1 - row } else { row };
-        let mut random = fastrand::Rng::with_seed(pass.seed ^ ((band.first + row) as u64) << 32);
+        let mut random = fastrand::Rng::with_seed(pass.seed ^ (((band.first + row) as u64) << 32));
         for x in 0..width {
             let x = if pass.backwards { width - 1 - x } else { x };
             if band.level.target[(band.first + row) * width + x] {
@@ -212,13 +230,26 @@ fn improve(band: &mut Band, pass: Pass, x: usize, row: usize, random: &mut fastr
         neighbour(band, x, row, [-way, 0]),
         neighbour(band, x, row, [0, -way]),
     ];
-    let mut search = Search { level, used: band.used, target: &target, x, y, sides, incoherence: pass.incoherence, best: [0; 2], cost: NONE };
+    let mut search = Search {
+        level,
+        used: band.used,
+        target: &target,
+        x,
+        y,
+        sides,
+        incoherence: pass.incoherence,
+        best: [0; 2],
+        cost: NONE,
+    };
     let current = band.offsets[place];
     if band.costs[place] != NONE {
         search.offer(current);
     }
     for n in 0..sides.len() {
-        if let Some(offset) = sides[n] && offset != current && !sides[..n].contains(&Some(offset)) {
+        if let Some(offset) = sides[n]
+            && offset != current
+            && !sides[..n].contains(&Some(offset))
+        {
             search.offer(offset);
         }
     }
@@ -228,7 +259,8 @@ fn improve(band: &mut Band, pass: Pass, x: usize, row: usize, random: &mut fastr
         ([x as i32 + i32::from(search.best[0]), y as i32 + i32::from(search.best[1])], pass.radius as i32)
     };
     while radius >= 1 {
-        let (from_x, from_y) = (centre[0] + random.i32(-radius..=radius), centre[1] + random.i32(-radius..=radius));
+        let (from_x, from_y) =
+            (centre[0] + random.i32(-radius..=radius), centre[1] + random.i32(-radius..=radius));
         search.offer([(from_x - x as i32) as i16, (from_y - y as i32) as i16]);
         radius /= pass.narrowing;
     }
@@ -260,7 +292,7 @@ impl Search<'_> {
     fn offer(&mut self, offset: Offset) {
         let Some((from_x, from_y)) = source(self.level, self.x, self.y, offset) else { return };
         let mut extra = match self.used {
-            Some(used) => used.cost(from_x, from_y),
+            Some(used) => used.cost(self.level.width, from_x, from_y),
             None => 0,
         };
         if extra >= self.cost {

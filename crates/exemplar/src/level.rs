@@ -20,7 +20,7 @@ pub const BYTES: usize = 4;
 pub const FRAME: usize = 4;
 
 /// How far around the hole sources are looked for.
-const RING: usize = 2;
+const RING: usize = 3;
 
 /// Half the side of the square over which texture is averaged.
 const TEXTURE_RADIUS: usize = 4;
@@ -62,7 +62,11 @@ impl Level {
             .iter()
             .zip(texture)
             .zip(&hole)
-            .map(|((&[red, green, blue], texture), &hole)| if hole { [0; BYTES] } else { [red, green, blue, texture] })
+            .map(
+                |((&[red, green, blue], texture), &hole)| {
+                    if hole { [0; BYTES] } else { [red, green, blue, texture] }
+                },
+            )
             .collect();
         Self::assemble(width, height, &pixels, hole, forbidden)
     }
@@ -108,19 +112,19 @@ impl Level {
         let stride = width + 2 * FRAME;
         let mut framed = vec![0; stride * (height + 2 * FRAME) * BYTES];
         for (y, row) in pixels.chunks_exact(width).enumerate() {
-            framed[((y + FRAME) * stride + FRAME) * BYTES..][..width * BYTES].copy_from_slice(row.as_flattened());
+            framed[((y + FRAME) * stride + FRAME) * BYTES..][..width * BYTES]
+                .copy_from_slice(row.as_flattened());
         }
-        let mut level =
-            Self {
-                width,
-                height,
-                pixels: framed,
-                target: widened(&hole, width),
-                hole,
-                forbidden,
-                source: Vec::new(),
-                sums: Vec::new(),
-            };
+        let mut level = Self {
+            width,
+            height,
+            pixels: framed,
+            target: widened(&hole, width),
+            hole,
+            forbidden,
+            source: Vec::new(),
+            sums: Vec::new(),
+        };
         level.source = level.sources();
         level.sums = level.patch_sums();
         level
@@ -147,6 +151,18 @@ impl Level {
         [self.pixels[at], self.pixels[at + 1], self.pixels[at + 2], self.pixels[at + 3]]
     }
 
+    /// Gives the hole the colours that the same level at half the size has there.
+    pub fn take_hole_from(&mut self, half: &Self) {
+        for y in 0..self.height {
+            for x in 0..self.width {
+                if self.hole[y * self.width + x] {
+                    let at = self.at(x, y);
+                    self.pixels[at..at + BYTES].copy_from_slice(&half.pixel(x / 2, y / 2));
+                }
+            }
+        }
+    }
+
     /// Whether the patch around a pixel lies in the picture.
     pub fn is_whole(&self, x: usize, y: usize) -> bool {
         x >= LEFT && x + COLUMNS - LEFT <= self.width && y >= ABOVE && y + ROWS - ABOVE <= self.height
@@ -160,18 +176,20 @@ impl Level {
         }
         let bad: Vec<u8> = self.hole.iter().zip(&self.forbidden).map(|(&a, &b)| u8::from(a | b)).collect();
         let inner = width - COLUMNS + 1;
-        source.par_chunks_exact_mut(width).enumerate().skip(ABOVE).take(height - ROWS + 1).for_each(|(y, row)| {
-            let mut any = vec![0u8; width];
-            for bad in bad[(y - ABOVE) * width..][..ROWS * width].chunks_exact(width) {
-                any.iter_mut().zip(bad).for_each(|(any, bad)| *any |= bad);
-            }
-            for step in [1, 2, 4] {
-                for x in 0..width - step {
-                    any[x] |= any[x + step];
+        source.par_chunks_exact_mut(width).enumerate().skip(ABOVE).take(height - ROWS + 1).for_each(
+            |(y, row)| {
+                let mut any = vec![0u8; width];
+                for bad in bad[(y - ABOVE) * width..][..ROWS * width].chunks_exact(width) {
+                    any.iter_mut().zip(bad).for_each(|(any, bad)| *any |= bad);
                 }
-            }
-            row[LEFT..][..inner].iter_mut().zip(&any).for_each(|(source, &any)| *source = any == 0);
-        });
+                for step in [1, 2, 4] {
+                    for x in 0..width - step {
+                        any[x] |= any[x + step];
+                    }
+                }
+                row[LEFT..][..inner].iter_mut().zip(&any).for_each(|(source, &any)| *source = any == 0);
+            },
+        );
         source
     }
 
@@ -182,22 +200,24 @@ impl Level {
             return sums;
         }
         let (row_bytes, inner) = (width * BYTES, width - COLUMNS + 1);
-        sums.par_chunks_exact_mut(width).enumerate().skip(ABOVE).take(height - ROWS + 1).for_each(|(y, row)| {
-            let mut down = vec![0u16; row_bytes];
-            for above in 0..ROWS {
-                let line = &self.pixels[self.at(0, y + above - ABOVE)..][..row_bytes];
-                down.iter_mut().zip(line).for_each(|(sum, &byte)| *sum += u16::from(byte));
-            }
-            // Sums of two, four and eight neighbours, in place from the left.
-            for step in [1, 2, 4] {
-                for i in 0..row_bytes - step * BYTES {
-                    down[i] += down[i + step * BYTES];
+        sums.par_chunks_exact_mut(width).enumerate().skip(ABOVE).take(height - ROWS + 1).for_each(
+            |(y, row)| {
+                let mut down = vec![0u16; row_bytes];
+                for above in 0..ROWS {
+                    let line = &self.pixels[self.at(0, y + above - ABOVE)..][..row_bytes];
+                    down.iter_mut().zip(line).for_each(|(sum, &byte)| *sum += u16::from(byte));
                 }
-            }
-            for (x, sum) in down.as_chunks::<BYTES>().0.iter().take(inner).enumerate() {
-                row[x + LEFT] = *sum;
-            }
-        });
+                // Sums of two, four and eight neighbours, in place from the left.
+                for step in [1, 2, 4] {
+                    for i in 0..row_bytes - step * BYTES {
+                        down[i] += down[i + step * BYTES];
+                    }
+                }
+                for (x, sum) in down.as_chunks::<BYTES>().0.iter().take(inner).enumerate() {
+                    row[x + LEFT] = *sum;
+                }
+            },
+        );
         sums
     }
 }

@@ -8,13 +8,15 @@
 mod field;
 mod level;
 mod patch;
-#[cfg(target_arch = "x86_64")]
+mod rarity;
 mod simd;
+mod smooth;
 mod start;
 mod vote;
 
 use field::{Field, NONE, Pass, Used};
 use level::Level;
+use simd::Set;
 
 /// A picture with a hole.
 #[derive(Clone, Copy, Debug)]
@@ -41,76 +43,151 @@ pub struct Fill {
     pub offsets: Vec<[i16; 2]>,
 }
 
-/// The smallest side to which a picture is shrunk, and how deep a hole may be there.
+/// The smallest side to which a picture is shrunk, in pixels, and how deep its hole may be there.
 const SMALLEST_SIDE: usize = 40;
 const SMALLEST_DEPTH: u16 = 6;
-thread_local! { static PASSES: [u64; 4] = std::env::var("EXP").ok().map(|s| { let v: Vec<u64> = s.split(',').map(|a| a.parse().unwrap()).collect(); [v[0], v[1], v[2], v[3]] }).unwrap_or([1, 2, 4, 8]); }
+/// Fewer sources than this are no choice.
+const FEWEST_SOURCES: usize = 64;
+
+/// Passes of the search at the smallest size, and at the full one, half of it and so on.
+const FIRST_PASSES: usize = 12;
+const PASSES: [usize; 4] = [1, 2, 4, 8];
+/// Where the hole has few pixels there are more passes: as many as search so many pixels, but no more
+/// than [`MOST_PASSES`].
+const SEARCHED: usize = 60_000;
+const MOST_PASSES: usize = 6;
+
+/// What a source costs for its rarity, as a share of 8, and for being copied once more than others, as a
+/// share of what sources cost on average.
+const RARITY: u32 = 2;
+const REPETITION: u32 = 4;
 
 /// Fills the hole. The bytes depend on the picture alone.
+///
+/// # Panics
+/// Where the slices have other lengths than [`Picture`] says.
 pub fn fill(picture: &Picture) -> Fill {
-    let t0 = std::time::Instant::now(); let show = std::env::var("EXT").is_ok();
-    let mut levels = vec![Level::new(picture)];
-    loop {
-        let last = &levels[levels.len() - 1];
-        let deep = vote::depths(last).into_iter().max().unwrap_or(0) > SMALLEST_DEPTH;
-        if !deep || last.width.min(last.height) < 2 * SMALLEST_SIDE {
-            break;
-        }
-        let next = last.halved();
-        if next.source.iter().filter(|&&source| source).count() < 64 || !next.hole.contains(&true) {
-            break;
-        }
-        levels.push(next);
+    fill_with(picture, Set::here()[0])
+}
+
+fn fill_with(picture: &Picture, set: Set) -> Fill {
+    let pixels = picture.width * picture.height;
+    assert_eq!(picture.rgb.len(), pixels * 3, "three bytes a pixel");
+    assert_eq!(picture.hole.len(), pixels, "a byte a pixel");
+    assert!(picture.forbidden.is_empty() || picture.forbidden.len() == pixels, "a byte a pixel or none");
+    if picture.hole.iter().all(|&hole| hole == 0) {
+        return Fill { rgb: picture.rgb.to_vec(), offsets: vec![[0; 2]; pixels] };
     }
-    if show { eprintln!("levels {} {:?}", levels.len(), t0.elapsed()); }
-    let mut found: Option<(Level, Field)> = None;
-    let coarsest = levels.len() - 1;
-    for (number, mut level) in levels.into_iter().enumerate().rev() {
-        let depth = vote::depths(&level);
-        let mut field = match &found {
-            None => start::peel(&mut level, &depth),
-            Some((small, field)) => {
-                let field = field.doubled(small, &level);
-                vote::vote(&mut level, &field, &depth, 1.0, if number <= 1 { 1 } else { 8 });
-                field
-            }
-        };
-        let passes = if number == coarsest && number > 0 { 12 } else { PASSES.with(|p| p[number.min(3)]) };
-        for pass in 0..passes {
-            let coarse = number >= 2 || number == coarsest;
-            let mean = mean_cost(&field);
-            let used = coarse.then(|| Used::of(&field, &level, mean / 4));
-            let radius = match number {
-                _ if number == coarsest => level.width.max(level.height) / 2,
-                0 => 1,
-                1 => 3,
-                2 => 16,
-                _ => level.width.max(level.height) / 2,
-            };
-            let settings = Pass {
-                seed: (number as u64) << 8 | pass,
-                backwards: pass % 2 == 1,
-                radius,
-                narrowing: if number <= 2 { 4 } else { 2 },
-                incoherence: if number <= 1 { 48 } else { 0 },
-            };
-            field.search(&level, used.as_ref(), settings);
-            if number > 0 || pass + 1 == passes {
-                let (sharpness, reach) = match number { 0 => (0.3, 1), 1 => (0.5, 2), _ => (0.5, 8) };
-                vote::vote(&mut level, &field, &depth, sharpness, reach);
-            }
-        }
-        if show { eprintln!("level {number} {:?}", t0.elapsed()); }
-        found = Some((level, field));
-    }
-    let (level, field) = found.expect("there is one level at least. This is a bug.");
+    let (level, field) = filled(scales(picture), set);
     let mut rgb = picture.rgb.to_vec();
     for (place, pixel) in rgb.as_chunks_mut::<3>().0.iter_mut().enumerate() {
         if level.hole[place] {
             pixel.copy_from_slice(&level.pixel(place % level.width, place / level.width)[..3]);
         }
     }
-    Fill { rgb, offsets: field.offsets }
+    let mut offsets = field.offsets;
+    offsets.iter_mut().zip(&level.hole).filter(|(_, hole)| !**hole).for_each(|(offset, _)| *offset = [0; 2]);
+    Fill { rgb, offsets }
+}
+
+/// The picture at its own size, at half of it, and so on to where the hole is shallow.
+fn scales(picture: &Picture) -> Vec<Level> {
+    let mut levels = vec![Level::new(picture)];
+    loop {
+        let last = &levels[levels.len() - 1];
+        let depth = vote::depths(last).into_iter().max().unwrap_or(0);
+        if depth <= SMALLEST_DEPTH || last.width.min(last.height) < 2 * SMALLEST_SIDE {
+            return levels;
+        }
+        let next = last.halved();
+        let sources = next.source.iter().filter(|&&source| source).count();
+        if sources < FEWEST_SOURCES || !next.hole.contains(&true) {
+            return levels;
+        }
+        levels.push(next);
+    }
+}
+
+/// The largest of the scales, filled, and where from.
+fn filled(mut levels: Vec<Level>, set: Set) -> (Level, Field) {
+    let coarsest = levels.len() - 1;
+    let mut level = levels.pop().expect("there is one at least. This is a bug.");
+    smooth::smooth(&mut level);
+    let rare: Vec<u32> = rarity::rarity(&level).into_iter().map(|rarity| rarity / 8 * RARITY).collect();
+    let rare = Rare { costs: rare, width: level.width };
+    let depths = vote::depths(&level);
+    let field = start::peel(&mut level, &depths, &rare.costs);
+    let mut found = refined(level, field, &depths, (coarsest, coarsest), &rare, set);
+    while let Some(mut level) = levels.pop() {
+        let number = levels.len();
+        let (small, field) = found;
+        let depths = vote::depths(&level);
+        level.take_hole_from(&small);
+        let field = field.doubled(&small, &level);
+        vote::vote(&mut level, &field, &depths, 1.0, if number <= 1 { 1 } else { WHOLE_PATCH });
+        found = refined(level, field, &depths, (number, coarsest), &rare, set);
+    }
+    found
+}
+
+/// Reaches over all of a patch.
+const WHOLE_PATCH: usize = 8;
+
+/// The rarity of the smallest scale's sources.
+struct Rare {
+    costs: Vec<u32>,
+    width: usize,
+}
+
+impl Rare {
+    /// For a level that is larger by a factor of two so many times.
+    fn enlarged(&self, level: &Level, times: usize) -> Vec<u32> {
+        let place =
+            |place: usize| ((place / level.width) >> times) * self.width + ((place % level.width) >> times);
+        (0..level.hole.len()).map(|pixel| self.costs[place(pixel)]).collect()
+    }
+}
+
+/// Searches and votes in turns. `number` counts the scales from the full size on.
+fn refined(
+    mut level: Level,
+    mut field: Field,
+    depths: &[u16],
+    (number, coarsest): (usize, usize),
+    rare: &Rare,
+    set: Set,
+) -> (Level, Field) {
+    let targets = level.target.iter().filter(|&&target| target).count();
+    let passes = if number == coarsest && number > 0 { FIRST_PASSES } else { PASSES[number.min(3)] };
+    let passes = passes.max((SEARCHED / targets.max(1)).min(MOST_PASSES));
+    let free = number >= 2 || number == coarsest;
+    let side = level.width.max(level.height);
+    for pass in 0..passes {
+        let used = free.then(|| {
+            Used::of(&field, &level, mean_cost(&field) / REPETITION, rare.enlarged(&level, coarsest - number))
+        });
+        let settings = Pass {
+            seed: ((number as u64) << 8) | pass as u64,
+            backwards: pass % 2 == 1,
+            radius: match number {
+                _ if number == coarsest => side / 2,
+                0 => 1,
+                1 => 3,
+                2 => 16,
+                _ => side / 2,
+            },
+            narrowing: if number <= 2 { 4 } else { 2 },
+            incoherence: if number <= 1 { 64 } else { 0 },
+            set,
+        };
+        field.search(&level, used.as_ref(), settings);
+        match number {
+            0 => vote::vote(&mut level, &field, depths, 0.3, if pass + 1 == passes { 1 } else { 2 }),
+            1 => vote::vote(&mut level, &field, depths, 0.5, 2),
+            _ => vote::vote(&mut level, &field, depths, 0.5, WHOLE_PATCH),
+        }
+    }
+    (level, field)
 }
 
 fn mean_cost(field: &Field) -> u32 {
@@ -121,3 +198,6 @@ fn mean_cost(field: &Field) -> u32 {
         .fold((0u64, 0u64), |(sum, count), &cost| (sum + u64::from(cost), count + 1));
     (sum / count.max(1)) as u32
 }
+
+#[cfg(test)]
+mod tests;

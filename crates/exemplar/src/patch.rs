@@ -36,13 +36,14 @@ impl Target {
                 }
             }
             for column in columns.as_chunks::<BYTES>().0 {
-                for i in 0..3 {
-                    target.sums[i] += i32::from(column[i]);
-                }
+                target.sums.iter_mut().zip(column).for_each(|(sum, &of)| *sum += i32::from(of));
             }
         } else {
             target.keep(|column, row| {
-                let (x, y) = ((x + column).wrapping_sub(crate::level::LEFT), (y + row).wrapping_sub(crate::level::ABOVE));
+                let (x, y) = (
+                    (x + column).wrapping_sub(crate::level::LEFT),
+                    (y + row).wrapping_sub(crate::level::ABOVE),
+                );
                 x < level.width && y < level.height
             });
         }
@@ -89,8 +90,8 @@ impl Target {
         let sums = &level.sums[y * level.width + x];
         let limit_of_shade = LARGEST_SHADE * PATCH as i32;
         let mut forgiven = 0;
-        for i in 0..3 {
-            let difference = (self.sums[i] - i32::from(sums[i])).abs();
+        for (&own, &other) in self.sums.iter().zip(sums) {
+            let difference = (own - i32::from(other)).abs();
             let shade = difference.min(limit_of_shade);
             forgiven += (2 * difference - shade) as u32 / 8 * shade as u32 / (PATCH as u32 / 8);
         }

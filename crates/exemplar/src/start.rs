@@ -12,7 +12,7 @@ const TRIED: usize = 48;
 /// Fills the hole one layer after another, each pixel with the middle of the source that fits best to
 /// what is known or filled around it. A hole that started with any colour would be filled from what
 /// has that colour.
-pub fn peel(level: &mut Level, depth: &[u16]) -> Field {
+pub fn peel(level: &mut Level, depth: &[u16], rare: &[u32]) -> Field {
     let mut field = Field::new(level);
     let width = level.width;
     let sources: Vec<usize> = (0..level.source.len()).filter(|&place| level.source[place]).collect();
@@ -31,7 +31,11 @@ pub fn peel(level: &mut Level, depth: &[u16]) -> Field {
             let (mut best, mut best_cost) = ([0; 2], NONE);
             let mut offer = |offset: Offset| {
                 if let Some((from_x, from_y)) = source(level, x, y, offset) {
-                    let cost = target.distance(level, from_x, from_y, best_cost);
+                    let extra = rare[from_y * width + from_x];
+                    if extra >= best_cost {
+                        return;
+                    }
+                    let cost = extra + target.distance(level, from_x, from_y, best_cost - extra);
                     if cost < best_cost {
                         (best, best_cost) = (offset, cost);
                     }

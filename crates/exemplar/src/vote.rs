@@ -52,7 +52,8 @@ pub fn vote(level: &mut Level, field: &Field, depth: &[u16], sharpness: f32, rea
                 let shade = field.shades[y * width + x];
                 *pixel = from;
                 for i in 0..3 {
-                    pixel[i] = (i32::from(from[i]) + (i32::from(shade[i]) + 4).div_euclid(8)).clamp(0, 255) as u8;
+                    pixel[i] =
+                        (i32::from(from[i]) + (i32::from(shade[i]) + 4).div_euclid(8)).clamp(0, 255) as u8;
                 }
                 continue;
             }
@@ -95,8 +96,7 @@ pub fn vote(level: &mut Level, field: &Field, depth: &[u16], sharpness: f32, rea
 }
 
 /// How much a patch counts at each depth.
-const SURENESS: [f32; 12] =
-    [1.0, 1.0, 0.8, 0.64, 0.512, 0.41, 0.328, 0.262, 0.21, 0.168, 0.134, 0.107];
+const SURENESS: [f32; 12] = [1.0, 1.0, 0.8, 0.64, 0.512, 0.41, 0.328, 0.262, 0.21, 0.168, 0.134, 0.107];
 
 /// How many steps each pixel of the hole is away from a known one; 0 for known ones.
 pub fn depths(level: &Level) -> Vec<u16> {

@@ -1,0 +1,146 @@
+use super::*;
+
+/// A picture whose stripes and noise tell every place from every other.
+fn picture(width: usize, height: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(7);
+    (0..width * height)
+        .flat_map(|place| {
+            let (x, y) = (place % width, place / width);
+            let stripe = if (x / 9 + y / 14) % 2 == 0 { 60 } else { 170 };
+            [0, 1, 2].map(|i| (stripe + 10 * i + random.usize(..20)) as u8)
+        })
+        .collect()
+}
+
+fn hole(width: usize, height: usize, [left, top, right, bottom]: [usize; 4]) -> Vec<u8> {
+    (0..width * height)
+        .map(|place| {
+            let (x, y) = (place % width, place / width);
+            u8::from((left..right).contains(&x) && (top..bottom).contains(&y)) * 255
+        })
+        .collect()
+}
+
+fn filled(width: usize, height: usize, rgb: &[u8], hole: &[u8], forbidden: &[u8]) -> Fill {
+    fill(&Picture { width, height, rgb, hole, forbidden })
+}
+
+#[test]
+fn known_pixels_keep_their_values_and_offsets_lead_out_of_the_hole() {
+    let (rgb, hole) = (picture(150, 110), hole(150, 110, [40, 30, 90, 70]));
+    let fill = filled(150, 110, &rgb, &hole, &[]);
+    for place in 0..150 * 110 {
+        let [right, down] = fill.offsets[place];
+        if hole[place] == 0 {
+            assert_eq!(fill.rgb[place * 3..][..3], rgb[place * 3..][..3]);
+            assert_eq!([right, down], [0, 0]);
+        } else {
+            let from = place as isize + isize::from(down) * 150 + isize::from(right);
+            assert_eq!(hole[from as usize], 0, "{place} is copied from the hole");
+        }
+    }
+}
+
+#[test]
+fn the_bytes_are_the_same_with_any_number_of_threads() {
+    let (rgb, hole) = (picture(300, 260), hole(300, 260, [60, 50, 220, 200]));
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| filled(300, 260, &rgb, &hole, &[]))
+    };
+    let one = on(1);
+    for threads in [2, 8] {
+        let many = on(threads);
+        assert!(many.rgb == one.rgb && many.offsets == one.offsets, "{threads} threads");
+    }
+}
+
+#[test]
+fn the_bytes_are_the_same_with_any_instructions() {
+    let (rgb, hole) = (picture(200, 160), hole(200, 160, [60, 40, 140, 120]));
+    let with =
+        |set| fill_with(&Picture { width: 200, height: 160, rgb: &rgb, hole: &hole, forbidden: &[] }, set);
+    let portable = with(Set::Portable);
+    for set in Set::here() {
+        let fill = with(set);
+        assert!(fill.rgb == portable.rgb && fill.offsets == portable.offsets, "{set:?}");
+    }
+}
+
+#[test]
+fn what_the_picture_has_inside_the_hole_does_not_count() {
+    let (rgb, hole) = (picture(120, 120), hole(120, 120, [40, 40, 80, 80]));
+    let mut other = rgb.clone();
+    for (pixel, _) in other.chunks_exact_mut(3).zip(&hole).filter(|(_, hole)| **hole != 0) {
+        pixel.copy_from_slice(&[255, 0, 60]);
+    }
+    assert!(filled(120, 120, &rgb, &hole, &[]).rgb == filled(120, 120, &other, &hole, &[]).rgb);
+}
+
+#[test]
+fn forbidden_pixels_are_never_copied() {
+    let (width, height) = (160, 120);
+    let mut rgb = picture(width, height);
+    let forbidden = self::hole(width, height, [110, 0, 160, 120]);
+    for (pixel, _) in rgb.chunks_exact_mut(3).zip(&forbidden).filter(|(_, no)| **no != 0) {
+        pixel.copy_from_slice(&[255, 0, 255]);
+    }
+    let hole = hole(width, height, [60, 40, 112, 80]);
+    let fill = filled(width, height, &rgb, &hole, &forbidden);
+    for place in (0..width * height).filter(|&place| hole[place] != 0) {
+        let [right, down] = fill.offsets[place];
+        let from = place as isize + isize::from(down) * width as isize + isize::from(right);
+        assert_eq!(forbidden[from as usize], 0, "{place} is copied from what is forbidden");
+    }
+}
+
+#[test]
+fn a_regular_pattern_goes_on() {
+    let (width, height) = (256, 256);
+    let rgb: Vec<u8> = (0..width * height)
+        .flat_map(|place| [if (place % width / 8 + place / width / 8) % 2 == 0 { 40 } else { 200 }; 3])
+        .collect();
+    let hole = hole(width, height, [100, 100, 160, 150]);
+    let fill = filled(width, height, &rgb, &hole, &[]);
+    let wrong = fill.rgb.iter().zip(&rgb).filter(|(a, b)| a.abs_diff(**b) > 40).count();
+    assert!(wrong < 60 * 50 * 3 / 20, "{wrong} of 9000 bytes are wrong");
+}
+
+#[test]
+fn a_shade_from_light_to_dark_goes_on() {
+    let (width, height) = (256, 256);
+    let mut random = fastrand::Rng::with_seed(3);
+    let rgb: Vec<u8> = (0..width * height)
+        .flat_map(|place| [(40 + place / width / 2 + random.usize(..3)) as u8; 3])
+        .collect();
+    let hole = hole(width, height, [80, 80, 180, 180]);
+    let fill = filled(width, height, &rgb, &hole, &[]);
+    let most = fill.rgb.iter().zip(&rgb).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+    assert!(most <= 8, "{most} levels off");
+}
+
+#[test]
+fn a_hole_that_nothing_can_be_copied_into_takes_the_colours_around_it() {
+    let rgb = [[90, 120, 150]; 20 * 20].concat();
+    let hole = hole(20, 20, [3, 3, 20, 20]);
+    let fill = filled(20, 20, &rgb, &hole, &[]);
+    assert_eq!(fill.rgb, rgb);
+}
+
+#[test]
+fn pictures_of_all_sizes_and_holes_are_filled() {
+    for (width, height) in [(1, 1), (1, 40), (7, 6), (8, 7), (9, 90), (33, 31), (64, 64), (100, 3)] {
+        let rgb = picture(width, height);
+        for hole in [
+            vec![0; width * height],
+            vec![255; width * height],
+            hole(width, height, [0, 0, width / 2, height]),
+        ] {
+            let fill = filled(width, height, &rgb, &hole, &[]);
+            assert_eq!(fill.rgb.len(), rgb.len());
+            if hole.iter().all(|&hole| hole != 0) {
+                assert!(fill.rgb.iter().all(|&byte| byte == 128), "{width} x {height}");
+            }
+        }
+    }
+}
