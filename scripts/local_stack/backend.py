@@ -1,4 +1,4 @@
-"""``setup``: the backend of the embedded inpainter, built here and put where Triton looks for it."""
+"""``setup``: the backend of the embedded inpainter, built here and put into Triton."""
 
 import filecmp
 import shutil
@@ -33,7 +33,7 @@ def _build() -> Path:
             "cargo is missing, which builds the backend of Triton's embedded inpainter; "
             "https://rustup.rs installs it"
         )
-    # A target folder of its own: the caller's may be elsewhere, or in use by a build that waits for this.
+    # A folder of its own: the caller's may be in use by a build that waits for this Triton.
     target = places.TRITON_HOME / "target"
     build = ["cargo", "build", "--quiet", "--release", "--locked", "--package=triton-backend"]
     build.append(f"--target-dir={target}")

@@ -178,7 +178,7 @@ def test_a_full_queue_refuses(triton: Client) -> None:
     calls = [triton.start("patchmatch", "output", asked) for _ in range(QUEUE + 20)]
     for call in calls:
         call.add_done_callback(ended.put)
-    codes = []
+    codes: list[grpc.StatusCode] = []
     while grpc.StatusCode.UNAVAILABLE not in codes:
         assert len(codes) < len(calls), "the windows were filled too fast for the queue to get full"
         call = ended.get(timeout=60)
