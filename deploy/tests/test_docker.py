@@ -53,11 +53,22 @@ def test_what_is_copied_is_there_and_not_ignored(path: Path) -> None:
             ), f"{source} is not in .dockerignore"
 
 
-def test_the_gateway_is_built_with_a_compiler_that_is_new_enough() -> None:
+@pytest.mark.parametrize("name", ["gateway", "triton-cpu"])
+def test_rust_is_built_with_a_compiler_that_is_new_enough(name: str) -> None:
     wanted = re.search(r'rust-version = "(\d+)\.(\d+)"', (ROOT / "Cargo.toml").read_text())
-    used = re.search(r"ARG RUST=(\d+)\.(\d+)", (DEPLOY / "docker/gateway.Dockerfile").read_text())
+    path = DEPLOY / f"docker/{name}.Dockerfile"
+    used = re.search(r"ARG RUST=(\d+)\.(\d+)", path.read_text())
     assert wanted and used
     assert tuple(map(int, used.groups())) >= tuple(map(int, wanted.groups()))
+
+
+def test_the_image_has_the_backends_that_its_models_name() -> None:
+    text = (DEPLOY / "docker/triton-cpu.Dockerfile").read_text()
+    for model in re.findall(r"--load-model=(\w+)", text):
+        config = (ROOT / f"model_repository/{model}/config.pbtxt").read_text()
+        backend = re.search(r'^backend: "(\w+)"', config, re.MULTILINE)
+        assert backend
+        assert re.search(rf"backends/{backend[1]}/", text), backend[1]
 
 
 def test_triton_loads_the_embedded_models_that_the_gateway_asks_for() -> None:

@@ -4,6 +4,7 @@
 ``machine``  what this machine offers, and what it lacks
 ``packages`` system packages: which are there, and installing the others
 ``install``  ``setup``: the virtual environment with Triton in it
+``backend``  ``setup``: the backend of the embedded inpainter
 ``isnet``    ``setup``: the weights of the embedded segmenter
 ``ports``    free ports on loopback
 ``triton``   one Triton process: start, readiness, end

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_stack import isnet, packages, places
+from local_stack import backend, isnet, packages, places
 from local_stack.machine import StackError, check_platform, find_python
 
 _RECIPE = 1
@@ -54,6 +54,7 @@ def setup() -> Installed:
         installed = _from_stamp()
         if installed is None:
             installed = _install()
+        backend.install(installed.backends)
         isnet.fetch_if_missing()
     return installed
 

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-# numpy below 2 has wheels up to 3.12, pypatchmatch from 3.11.
+# numpy below 2 has wheels up to 3.12; this code needs 3.11.
 PYTHONS = ("3.11", "3.12")
 GLIBC = (2, 35)
 

@@ -8,9 +8,5 @@ Triton's ``PATH``; ``scripts/stack.py setup`` sees to it with a ``.pth`` file.
 ``items``        requests to items and back, and errors that reach the caller
 ``onnx_graphs``  the ONNX graphs of one model folder, picked by the side of the image
 ``onnx_model``   a Triton model that runs graphs which take and give UINT8
-``fill``         holes filled by PatchMatch
-``detail``       what a fill at half size lacks, copied from the photo
-``padding``      the content of a window, without the mirrored padding around it
-``patchmatch``   the embedded inpainter, over ``fill``
 ``isnet``        the embedded segmenter, over ``onnx_graphs``
 """

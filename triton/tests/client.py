@@ -63,12 +63,13 @@ class Client:
         output: str,
         inputs: Mapping[str, Pixels],
         queue_timeout_us: int | None = None,
+        datatype: str = "UINT8",
     ) -> Any:
-        """Begins a call and gives its future, for ``result``."""
+        """Begins a call and gives its future, for ``result``; the datatype is only what it says."""
         request = self._messages.ModelInferRequest(model_name=model)
         request.outputs.add(name=output)
         for name, array in inputs.items():
-            request.inputs.add(name=name, datatype="UINT8", shape=array.shape)
+            request.inputs.add(name=name, datatype=datatype, shape=array.shape)
             request.raw_input_contents.append(np.ascontiguousarray(array).tobytes())
         if queue_timeout_us is not None:
             request.parameters["timeout"].int64_param = queue_timeout_us

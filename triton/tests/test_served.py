@@ -46,7 +46,7 @@ def test_a_model_is_ready_and_names_its_label(model: str, triton: Client) -> Non
     assert triton.label(model) == model
 
 
-@pytest.mark.parametrize("side", [256, 301, 1024])
+@pytest.mark.parametrize("side", [256, 257, 301, 512, 768, 1024])
 def test_a_hole_is_filled_and_known_pixels_stay(side: int, triton: Client) -> None:
     asked = window(side, 50)
     hole = square_hole(side, 50)
@@ -63,6 +63,50 @@ def test_a_mask_value_of_128_is_hole_and_127_is_not(triton: Client) -> None:
     assert np.array_equal(fill(triton, asked), asked["image"])
     asked["mask"][asked["mask"] == 127] = 128
     assert not np.array_equal(fill(triton, asked), asked["image"])
+
+
+def test_any_mask_value_marks_a_pixel_or_keeps_it(triton: Client) -> None:
+    asked = window(256, 0)
+    asked["mask"][0, 90:140, 60:180, 0] = np.random.default_rng(5).integers(0, 256, (50, 120))
+    hole = asked["mask"] >= 128
+    answer = fill(triton, asked)
+    assert np.array_equal(answer, fill(triton, asked | {"mask": as_mask(hole[0, :, :, 0])[None]}))
+    assert ((answer == asked["image"]) | hole).all()
+
+
+def test_what_is_inside_the_hole_does_not_count(triton: Client) -> None:
+    asked = window(256, 61)
+    black = np.where(asked["mask"] > 0, np.uint8(0), asked["image"])
+    white = np.where(asked["mask"] > 0, np.uint8(255), asked["image"])
+    assert np.array_equal(
+        fill(triton, asked | {"image": black}), fill(triton, asked | {"image": white})
+    )
+
+
+@pytest.mark.parametrize(("height", "width"), [(120, 200), (121, 256), (256, 37), (3, 5), (1, 2)])
+def test_mirrored_padding_shows_the_fill_mirrored(height: int, width: int, triton: Client) -> None:
+    hole = np.zeros((height, width), bool)
+    hole[: height // 2 + 1, : width // 2] = True
+    edges = [((256 - side) // 2, 256 - side - (256 - side) // 2) for side in hole.shape]
+    asked = {
+        "image": np.pad(texture(256)[:height, :width], [*edges, (0, 0)], mode="reflect")[None],
+        "mask": as_mask(np.pad(hole, edges, mode="reflect"))[None],
+    }
+    answer = fill(triton, asked)
+    content = answer[0, edges[0][0] :][:height, edges[1][0] :][:, :width]
+    assert np.array_equal(answer[0], np.pad(content, [*edges, (0, 0)], mode="reflect"))
+    assert ((answer == asked["image"]) | (asked["mask"] > 0)).all()
+
+
+def test_no_colour_comes_from_beyond_the_content(triton: Client) -> None:
+    edges = ((67, 68), (27, 28))
+    hole = np.zeros((121, 201), dtype=bool)
+    hole[:40, 50:90] = True
+    asked = {
+        "image": np.full((1, 256, 256, 3), 128, np.uint8),
+        "mask": as_mask(np.pad(hole, edges, mode="reflect"))[None],
+    }
+    assert (fill(triton, asked) == 128).all()
 
 
 def test_an_item_has_the_same_bytes_in_any_batch_and_instance(triton: Client) -> None:
@@ -100,14 +144,43 @@ def test_a_window_of_the_wrong_shape_is_refused_with_the_reason(
     assert why in refused.value.details()
 
 
+@pytest.mark.parametrize("datatype", ["INT8", "BOOL", "FP32"])
+def test_another_type_is_refused(datatype: str, triton: Client) -> None:
+    call = triton.start("patchmatch", "output", window(256, 40), datatype=datatype)
+    with pytest.raises(grpc.RpcError) as refused:
+        triton.result(call)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("name", ["image", "mask"])
+def test_a_missing_input_is_refused(name: str, triton: Client) -> None:
+    asked = window(256, 40)
+    del asked[name]
+    with pytest.raises(grpc.RpcError) as refused:
+        fill(triton, asked)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_call_that_is_refused_touches_no_other(triton: Client) -> None:
+    good, bad = window(256, 40), window(255, 40)
+    expected = fill(triton, good)
+    calls = [triton.start("patchmatch", "output", (good, bad)[n % 2]) for n in range(16)]
+    for call in calls[::2]:
+        assert np.array_equal(triton.result(call), expected)
+    for call in calls[1::2]:
+        with pytest.raises(grpc.RpcError):
+            triton.result(call)
+
+
 def test_a_full_queue_refuses(triton: Client) -> None:
-    asked = window(256, 120)
+    asked = window(512, 300)
     ended: queue.Queue[grpc.Call] = queue.Queue()
     calls = [triton.start("patchmatch", "output", asked) for _ in range(QUEUE + 20)]
     for call in calls:
         call.add_done_callback(ended.put)
-    codes = []
+    codes: list[grpc.StatusCode] = []
     while grpc.StatusCode.UNAVAILABLE not in codes:
+        assert len(codes) < len(calls), "the windows were filled too fast for the queue to get full"
         call = ended.get(timeout=60)
         codes.append(call.code())
     details = call.details()
@@ -119,9 +192,9 @@ def test_a_full_queue_refuses(triton: Client) -> None:
 
 
 def test_a_call_that_waits_longer_than_it_asked_to_is_refused(triton: Client) -> None:
-    # Both instances are busy for longer than the queue timeout of the last call.
-    busy = [triton.start("patchmatch", "output", window(512, 200)) for _ in range(4)]
-    waiting = triton.start("patchmatch", "output", window(256, 10), queue_timeout_us=1_000)
+    # All instances are busy for longer than the queue timeout of the last call.
+    busy = [triton.start("patchmatch", "output", window(1024, 400)) for _ in range(12)]
+    waiting = triton.start("patchmatch", "output", window(256, 10), queue_timeout_us=1)
     with pytest.raises(grpc.RpcError) as refused:
         triton.result(waiting)
     for call in busy:

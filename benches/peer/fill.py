@@ -1,4 +1,4 @@
-"""Filling holes by PatchMatch: the numbers behind the model ``patchmatch``.
+"""Filling holes by PatchMatch as a server in Python would.
 
 The method is Barnes et al., "PatchMatch: A Randomized Correspondence Algorithm for
 Structural Image Editing", SIGGRAPH 2009, in the native code of ``pypatchmatch``. Its
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from patchmatch import patch_match
 
-from lacuna_triton.detail import enlarged
-from lacuna_triton.padding import content_length, middle, mirrored
+from peer.detail import enlarged
+from peer.padding import content_length, middle, mirrored
 
 PATCH_RADIUS = 3
 """Patches of 7x7 pixels. On photos of 300 to 1024 pixels a side, 5x5 lost more of the

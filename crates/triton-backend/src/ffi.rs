@@ -1,0 +1,129 @@
+//! What this crate uses of Triton's C interface for backends, version 1.
+//!
+//! The functions are in the program that loads the backend. Those that give an error give null where
+//! all went well; an error belongs to whoever gets it.
+
+use std::ffi::{c_char, c_int, c_uint, c_void};
+
+/// The major version of the interface that is declared here; minor versions only add to it.
+pub const API_MAJOR: u32 = 1;
+
+/// The element type of tensors of bytes.
+pub const UINT8: c_uint = 2;
+/// Ordinary memory.
+pub const MEMORY_CPU: c_uint = 0;
+/// Memory of the host that a GPU can reach as well; to be read and written as ordinary memory.
+pub const MEMORY_CPU_PINNED: c_uint = 1;
+/// To log at the level of errors.
+pub const LOG_ERROR: c_uint = 2;
+/// No more responses to this request.
+pub const RESPONSE_FINAL: u32 = 1;
+/// All of a request is released.
+pub const RELEASE_ALL: u32 = 1;
+/// Kinds of errors.
+pub const ERROR_INTERNAL: c_uint = 1;
+pub const ERROR_INVALID_ARG: c_uint = 3;
+pub const ERROR_UNSUPPORTED: c_uint = 5;
+
+/// Types that are seen only through pointers.
+macro_rules! opaque {
+    ($($name:ident),*) => {$(
+        #[repr(C)]
+        pub struct $name {
+            _private: [u8; 0],
+        }
+    )*};
+}
+
+opaque!(Backend, Error, Input, Instance, Model, Output, Request, Response);
+
+unsafe extern "C" {
+    #[link_name = "TRITONSERVER_ErrorNew"]
+    pub fn error_new(code: c_uint, message: *const c_char) -> *mut Error;
+    #[link_name = "TRITONSERVER_ErrorDelete"]
+    pub fn error_delete(error: *mut Error);
+    #[link_name = "TRITONSERVER_ErrorMessage"]
+    pub fn error_message(error: *mut Error) -> *const c_char;
+    #[link_name = "TRITONSERVER_LogMessage"]
+    pub fn log_message(level: c_uint, file: *const c_char, line: c_int, message: *const c_char)
+    -> *mut Error;
+
+    #[link_name = "TRITONBACKEND_ApiVersion"]
+    pub fn api_version(major: *mut u32, minor: *mut u32) -> *mut Error;
+
+    #[link_name = "TRITONBACKEND_ModelInstanceModel"]
+    pub fn instance_model(instance: *mut Instance, model: *mut *mut Model) -> *mut Error;
+    #[link_name = "TRITONBACKEND_ModelName"]
+    pub fn model_name(model: *mut Model, name: *mut *const c_char) -> *mut Error;
+
+    #[link_name = "TRITONBACKEND_RequestInput"]
+    pub fn request_input(request: *mut Request, name: *const c_char, input: *mut *mut Input) -> *mut Error;
+    #[link_name = "TRITONBACKEND_RequestRelease"]
+    pub fn request_release(request: *mut Request, flags: u32) -> *mut Error;
+
+    /// Results that are not wanted may be null.
+    #[link_name = "TRITONBACKEND_InputProperties"]
+    pub fn input_properties(
+        input: *mut Input,
+        name: *mut *const c_char,
+        kind: *mut c_uint,
+        shape: *mut *const i64,
+        dimensions: *mut u32,
+        bytes: *mut u64,
+        buffers: *mut u32,
+    ) -> *mut Error;
+    /// Memory is what is wanted when it is called and what it is when it returns.
+    #[link_name = "TRITONBACKEND_InputBuffer"]
+    pub fn input_buffer(
+        input: *mut Input,
+        index: u32,
+        buffer: *mut *const c_void,
+        bytes: *mut u64,
+        memory: *mut c_uint,
+        memory_id: *mut i64,
+    ) -> *mut Error;
+
+    #[link_name = "TRITONBACKEND_ResponseNew"]
+    pub fn response_new(response: *mut *mut Response, request: *mut Request) -> *mut Error;
+    #[link_name = "TRITONBACKEND_ResponseOutput"]
+    pub fn response_output(
+        response: *mut Response,
+        output: *mut *mut Output,
+        name: *const c_char,
+        kind: c_uint,
+        shape: *const i64,
+        dimensions: u32,
+    ) -> *mut Error;
+    /// Memory as in [`input_buffer`].
+    #[link_name = "TRITONBACKEND_OutputBuffer"]
+    pub fn output_buffer(
+        output: *mut Output,
+        buffer: *mut *mut c_void,
+        bytes: u64,
+        memory: *mut c_uint,
+        memory_id: *mut i64,
+    ) -> *mut Error;
+    /// The response is Triton's afterwards, the error still the caller's.
+    #[link_name = "TRITONBACKEND_ResponseSend"]
+    pub fn response_send(response: *mut Response, flags: u32, error: *mut Error) -> *mut Error;
+
+    #[link_name = "TRITONBACKEND_ModelInstanceReportStatistics"]
+    pub fn report_statistics(
+        instance: *mut Instance,
+        request: *mut Request,
+        success: bool,
+        started: u64,
+        compute_started: u64,
+        compute_ended: u64,
+        ended: u64,
+    ) -> *mut Error;
+    #[link_name = "TRITONBACKEND_ModelInstanceReportBatchStatistics"]
+    pub fn report_batch_statistics(
+        instance: *mut Instance,
+        windows: u64,
+        started: u64,
+        compute_started: u64,
+        compute_ended: u64,
+        ended: u64,
+    ) -> *mut Error;
+}

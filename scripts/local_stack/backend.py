@@ -1,0 +1,42 @@
+"""``setup``: the backend of the embedded inpainter, built here and put into Triton."""
+
+import filecmp
+import shutil
+import subprocess
+from pathlib import Path
+
+from local_stack import places
+from local_stack.machine import StackError
+
+NAME = "libtriton_lacuna.so"
+
+
+def install(backends: Path) -> None:
+    """Builds the backend and puts it into Triton's folder of backends; quick when it is there.
+
+    Raises ``StackError`` where it cannot be built.
+    """
+    built = _build()
+    installed = backends / "lacuna" / NAME
+    if installed.is_file() and filecmp.cmp(built, installed, shallow=False):
+        return
+    installed.parent.mkdir(exist_ok=True)
+    # A server that runs keeps the file it has loaded.
+    following = installed.with_suffix(".next")
+    shutil.copy2(built, following)
+    following.replace(installed)
+
+
+def _build() -> Path:
+    if shutil.which("cargo") is None:
+        raise StackError(
+            "cargo is missing, which builds the backend of Triton's embedded inpainter; "
+            "https://rustup.rs installs it"
+        )
+    # A folder of its own: the caller's may be in use by a build that waits for this Triton.
+    target = places.TRITON_HOME / "target"
+    build = ["cargo", "build", "--quiet", "--release", "--locked", "--package=triton-backend"]
+    build.append(f"--target-dir={target}")
+    if subprocess.run(build, cwd=places.ROOT, check=False).returncode != 0:
+        raise StackError(f"this step failed, see its message above: {' '.join(build)}")
+    return target / "release" / NAME
