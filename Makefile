@@ -46,7 +46,7 @@ dev:
 test: test-rust test-stack test-client test-codecs test-models test-proof exactness ## all tests; those of the service against a real Triton
 
 test-rust: deps dev ## the gateway: units, and the service through its API
-	$(STACK) with-triton -- cargo test --release --locked
+	$(STACK) with-triton -- cargo test --release --locked --workspace
 
 test-stack: dev ## the local Triton, its models and the scripts
 	$(STACK) with-triton -- $(TRITON_PYTHON) -m pytest -q triton
@@ -98,9 +98,9 @@ audit: ## known faults, licences and sources of the crates
 lint: lint-rust lint-python ## formatting, lints with warnings as errors, documentation
 
 lint-rust: deps
-	cargo fmt --check
-	cargo clippy --release --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
+	cargo fmt --all --check
+	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
 
 lint-python: dev $(TESTS_PYTHON) $(MODELS_PYTHON) $(BENCHES_PYTHON)
 	set -e; check() { cd $$1; $$2/ruff format --check .; $$2/ruff check .; $$2/mypy $$3; }; \

@@ -3,8 +3,9 @@
 use image::{
     DynamicImage, ExtendedColorType, ImageEncoder, codecs::webp::WebPEncoder, metadata::Orientation,
 };
+use jpeg_patch::Area;
 
-use super::{Picture, jpeg, png_encode};
+use super::Picture;
 use crate::{geometry::Rect, mask::Mask};
 
 /// The formats we write.
@@ -57,7 +58,7 @@ impl EncodeError {
 pub fn encode(picture: &Picture, format: OutputFormat) -> Result<Encoded, EncodeError> {
     match format {
         OutputFormat::Png => {
-            let bytes = png_encode::encode(&picture.image, &picture.colour);
+            let bytes = png_strips::encode(&picture.image, &picture.colour);
             Ok(Encoded { bytes, warning: None })
         }
         OutputFormat::WebP => encode_webp(picture),
@@ -75,8 +76,11 @@ pub fn encode_jpeg_into(original: &[u8], mut picture: Picture, hole: &Mask) -> R
     let orientation = picture.orientation;
     picture.turn(inverse(orientation));
     let stored = (picture.width(), picture.height());
-    let changed = |rect: Rect| hole.intersects(rect.turned(orientation, stored));
-    match jpeg::patch(original, &picture.image, &changed) {
+    let changed = |area: Area| {
+        let Area { x, y, width, height } = area;
+        hole.intersects(Rect { x, y, width, height }.turned(orientation, stored))
+    };
+    match jpeg_patch::patch(original, &picture.image, &changed) {
         Ok(bytes) => Ok(Encoded { bytes, warning: None }),
         Err(error) => {
             tracing::debug!(%error, "the photo is encoded anew");
@@ -119,7 +123,7 @@ fn encode_jpeg(picture: &Picture) -> Result<Encoded, EncodeError> {
         to_eight_bits(&picture.image, "jpg holds 8 bits a sample; the photo's 16 were reduced");
     let (flat, alpha) = over_white(image.as_ref().unwrap_or(&picture.image));
     let image = flat.as_ref().or(image.as_ref()).unwrap_or(&picture.image);
-    let bytes = jpeg::encode(image, picture.colour.icc.as_deref()).map_err(EncodeError::from)?;
+    let bytes = jpeg_patch::encode(image, picture.colour.icc.as_deref()).map_err(EncodeError::from)?;
     Ok(Encoded { bytes, warning: alpha.or(depth) })
 }
 

@@ -6,19 +6,17 @@
 //! loses nothing, so the others stay as they were bit for bit.
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
 use std::ops::Range;
 
 use image::DynamicImage;
 use image::metadata::Orientation;
 
-use crate::geometry::Rect;
-
 use super::session::{Coefficients, Frame, Plane, Reader};
-use super::{Header, JpegError, samples};
+use super::{Area, Header, JpegError, samples};
 
-/// Components' kinds that can be patched, as in `struct lacuna_jpeg_frame`.
+/// Components' kinds that can be patched, as in `struct jpeg_patch_frame`.
 const CMYK: u32 = 3;
 const OTHER: u32 = 4;
 
@@ -36,7 +34,7 @@ const OTHER: u32 = 4;
 pub fn patch(
     original: &[u8],
     edited: &DynamicImage,
-    changed: &dyn Fn(Rect) -> bool,
+    changed: &dyn Fn(Area) -> bool,
 ) -> Result<Vec<u8>, JpegError> {
     let mut reader = Reader::open(original, true)?;
     let frame = reader.frame();
@@ -75,13 +73,13 @@ struct Pixels<'a> {
 
 impl Pixels<'_> {
     /// The part of `across` x `down` that is inside the picture; edge blocks reach beyond it.
-    fn area(&self, across: Range<u32>, down: Range<u32>) -> Rect {
+    fn area(&self, across: Range<u32>, down: Range<u32>) -> Area {
         let (right, bottom) = (across.end.min(self.frame.width), down.end.min(self.frame.height));
-        Rect::from_edges(across.start, down.start, right, bottom)
+        Area::from_edges(across.start, down.start, right, bottom)
     }
 
     /// The runs of columns of MCUs with a changed pixel in a row of MCUs.
-    fn touched_runs(&self, row: u32, changed: &dyn Fn(Rect) -> bool) -> Vec<Range<u32>> {
+    fn touched_runs(&self, row: u32, changed: &dyn Fn(Area) -> bool) -> Vec<Range<u32>> {
         let (wide, high) = (8 * self.frame.max_h, 8 * self.frame.max_v);
         let down = row * high..(row + 1) * high;
         let columns = self.frame.width.div_ceil(wide);
@@ -108,7 +106,7 @@ impl Pixels<'_> {
         coefficients: &mut Coefficients<'_>,
         row: u32,
         columns: Range<u32>,
-        changed: &dyn Fn(Rect) -> bool,
+        changed: &dyn Fn(Area) -> bool,
     ) -> Result<(), JpegError> {
         let Frame { width, components, max_h, max_v, .. } = self.frame;
         let (wide, high) = (8 * max_h, 8 * max_v);
@@ -138,7 +136,7 @@ impl Pixels<'_> {
     }
 
     /// The pixels that a block of a component covers.
-    fn covered(&self, plane: &Plane, column: u32, row: u32) -> Rect {
+    fn covered(&self, plane: &Plane, column: u32, row: u32) -> Area {
         let span = |at: u32, max: u32, own: u32| at * 8 * max / own..((at + 1) * 8 * max).div_ceil(own);
         self.area(span(column, self.frame.max_h, plane.h), span(row, self.frame.max_v, plane.v))
     }

@@ -9,12 +9,12 @@ use super::*;
 const ROUNDS: u32 = 1_000;
 
 /// Tells which areas have a pixel of one of these.
-pub(in super::super) fn changed_in(holes: Vec<Rect>) -> impl Fn(Rect) -> bool {
+pub(crate) fn changed_in(holes: Vec<Area>) -> impl Fn(Area) -> bool {
     move |at| holes.iter().any(|hole| hole.intersects(&at))
 }
 
-fn area(x: u32, y: u32, width: u32, height: u32) -> Rect {
-    Rect { x, y, width, height }
+fn area(x: u32, y: u32, width: u32, height: u32) -> Area {
+    Area { x, y, width, height }
 }
 
 /// Every component's blocks, row by row.
@@ -32,7 +32,7 @@ fn blocks(file: &[u8]) -> Vec<(Plane, Vec<Vec<i16>>)> {
         .collect()
 }
 
-fn painted(image: &DynamicImage, holes: &[Rect]) -> DynamicImage {
+fn painted(image: &DynamicImage, holes: &[Area]) -> DynamicImage {
     let mut edited = image.to_rgb8();
     for hole in holes {
         for y in hole.y..hole.y + hole.height {
@@ -75,7 +75,7 @@ fn kinds() -> Vec<Kind> {
 
 /// Checks a patch against the rule: the blocks that no hole touches are the original's, the others
 /// are those of a picture encoded whole.
-fn check(original: &[u8], holes: &[Rect], what: &str) -> Vec<u8> {
+fn check(original: &[u8], holes: &[Area], what: &str) -> Vec<u8> {
     let decoded = decode(original).unwrap().image;
     let edited = painted(&decoded, holes);
     let changed = changed_in(holes.to_vec());
@@ -109,7 +109,7 @@ fn check(original: &[u8], holes: &[Rect], what: &str) -> Vec<u8> {
 
     let header = header(original).unwrap();
     let result = decode(&patched).unwrap().image;
-    let grown: Vec<Rect> = holes.iter().map(|hole| header.grow(*hole)).collect();
+    let grown: Vec<Area> = holes.iter().map(|hole| header.grow(*hole)).collect();
     for y in 0..header.height {
         for x in 0..header.width {
             if !grown.iter().any(|hole| hole.intersects(&area(x, y, 1, 1))) {
@@ -350,7 +350,7 @@ fn random_holes_in_random_files_follow_the_rule() {
             image = image.adjust_contrast(-90.0);
         }
         let original = file(&image, kind);
-        let holes: Vec<Rect> = (0..random(4))
+        let holes: Vec<Area> = (0..random(4))
             .map(|_| {
                 let (x, y) = (random(width), random(height));
                 area(x, y, 1 + random((width - x).min(40)), 1 + random((height - y).min(40)))
