@@ -20,6 +20,10 @@ use super::{Area, Header, JpegError, samples};
 const CMYK: u32 = 3;
 const OTHER: u32 = 4;
 
+/// Runs of MCUs with at most so many between them are encoded as one: beginning another takes the time
+/// of about as many.
+const BRIDGED: u32 = 16;
+
 /// Writes `original` again with `edited`'s pixels where `changed` says that an area has a changed
 /// one.
 ///
@@ -78,7 +82,7 @@ impl Pixels<'_> {
         Area::from_edges(across.start, down.start, right, bottom)
     }
 
-    /// The runs of columns of MCUs with a changed pixel in a row of MCUs.
+    /// The runs of columns of MCUs with a changed pixel in a row of MCUs; short gaps are part of a run.
     fn touched_runs(&self, row: u32, changed: &dyn Fn(Area) -> bool) -> Vec<Range<u32>> {
         let (wide, high) = (8 * self.frame.max_h, 8 * self.frame.max_v);
         let down = row * high..(row + 1) * high;
@@ -90,7 +94,7 @@ impl Pixels<'_> {
         for column in 0..columns {
             if changed(self.area(column * wide..(column + 1) * wide, down.clone())) {
                 match runs.last_mut() {
-                    Some(run) if run.end == column => run.end += 1,
+                    Some(run) if column - run.end <= BRIDGED => run.end = column + 1,
                     _ => runs.push(column..column + 1),
                 }
             }
@@ -115,21 +119,14 @@ impl Pixels<'_> {
         let first = run.y as usize * stride + run.x as usize * self.channels;
         let encoded = coefficients.encode_alike(&self.samples[first..], (run.width, run.height), stride)?;
         let mut fresh = Reader::open(&encoded, false)?.read_coefficients()?;
-        coefficients.compare_codes(&fresh);
         for component in 0..components {
             let plane = coefficients.plane(component);
-            let corner = (columns.start * plane.h, row * plane.v);
-            let part = fresh.plane(component);
-            for y in 0..part.blocks_high {
-                let from = fresh.block_row(component, y)?;
-                let to = coefficients.block_row(component, corner.1 + y)?;
-                for x in 0..part.blocks_wide {
-                    let (column, row) = (corner.0 + x, corner.1 + y);
-                    if changed(self.covered(&plane, column, row)) {
-                        let (x, column) = (x as usize * 64, column as usize * 64);
-                        to[column..column + 64].copy_from_slice(&from[x..x + 64]);
-                    }
-                }
+            let (left, top) = (columns.start * plane.h, row * plane.v);
+            for y in 0..fresh.plane(component).blocks_high {
+                let blocks = fresh.block_row(component, y)?;
+                coefficients.replace_blocks((component, top + y), left, blocks, |column| {
+                    changed(self.covered(&plane, column, top + y))
+                })?;
             }
         }
         Ok(())

@@ -59,7 +59,7 @@ unsafe extern "C" {
     fn jpeg_patch_read_coefficients(session: *mut Opaque) -> c_int;
     fn jpeg_patch_plane(session: *const Opaque, component: u32, plane: *mut Plane);
     fn jpeg_patch_block_row(session: *mut Opaque, component: u32, row: u32, blocks: *mut *mut i16) -> c_int;
-    fn jpeg_patch_compare_codes(session: *mut Opaque, part: *const Opaque);
+    fn jpeg_patch_replace(session: *mut Opaque, component: u32, block: *mut i16, with: *const i16);
     fn jpeg_patch_encode(
         session: *mut Opaque,
         pixels: *const u8,
@@ -231,11 +231,24 @@ impl Coefficients<'_> {
         }
     }
 
-    /// Finds out whether this file's Huffman tables can code `part`, which [`Self::encode_alike`] made.
-    pub fn compare_codes(&mut self, part: &Coefficients<'_>) {
-        assert_eq!(self.reader.frame.components, part.reader.frame.components, "not a part. This is a bug.");
-        // SAFETY: both sessions are open and have as many components.
-        unsafe { jpeg_patch_compare_codes(self.reader.pointer(), part.reader.handle.0.as_ptr()) }
+    /// Replaces the blocks of one row of a component for which `changed` holds, given their column, by
+    /// those of `with`, whose first has the column `first`.
+    pub fn replace_blocks(
+        &mut self,
+        (component, row): (u32, u32),
+        first: u32,
+        with: &[i16],
+        mut changed: impl FnMut(u32) -> bool,
+    ) -> Result<(), JpegError> {
+        let session = self.reader.pointer();
+        let to = self.block_row(component, row)?[first as usize * 64..].as_chunks_mut::<64>().0;
+        for ((to, from), column) in to.iter_mut().zip(with.as_chunks::<64>().0).zip(first..) {
+            if changed(column) {
+                // SAFETY: both are whole blocks, and nothing else of the session is in use.
+                unsafe { jpeg_patch_replace(session, component, to.as_mut_ptr(), from.as_ptr()) };
+            }
+        }
+        Ok(())
     }
 
     /// Encodes `width` x `height` grey or RGB pixels with this file's tables, sampling and colour

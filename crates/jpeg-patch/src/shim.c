@@ -38,7 +38,8 @@ struct jpeg_patch {
   int in_scan_data;
   unsigned int restart_interval; /* of the first scan, in MCUs */
   jvirt_barray_ptr *coefficients;
-  int new_codes; /* a changed block needs a Huffman code that the file does not have */
+  struct first_tables first_tables;
+  unsigned char changed[MAX_COMPONENTS][256]; /* AC codes of the blocks that were replaced */
   JOCTET *icc;
 
   struct jpeg_compress_struct out;
@@ -209,6 +210,7 @@ int jpeg_patch_open(struct jpeg_patch *session, const uint8_t *data, size_t leng
   }
   jpeg_read_header(in, TRUE);
   session->restart_interval = in->restart_interval;
+  remember_tables(in, &session->first_tables);
 
   frame->width = in->image_width;
   frame->height = in->image_height;
@@ -340,11 +342,11 @@ int jpeg_patch_block_row(struct jpeg_patch *session, uint32_t c, uint32_t row, i
   return 0;
 }
 
-/* Compares the Huffman codes of a part that was encoded anew with the file's. */
-void jpeg_patch_compare_codes(struct jpeg_patch *session, const struct jpeg_patch *part)
+/* Replaces one block of component `c`, in natural order. */
+void jpeg_patch_replace(struct jpeg_patch *session, uint32_t c, int16_t *block, const int16_t *with)
 {
-  if (!tables_are_complete(&session->in) && !tables_cover(&session->in, &part->in))
-    session->new_codes = 1;
+  memcpy(block, with, DCTSIZE2 * sizeof *block);
+  mark_ac_codes(with, session->changed[c]);
 }
 
 static void begin(struct jpeg_patch *session)
@@ -431,8 +433,6 @@ int jpeg_patch_encode_alike(struct jpeg_patch *session, const uint8_t *pixels, u
   out->image_width = width;
   out->image_height = height;
   out->in_color_space = out->num_components == 1 ? JCS_GRAYSCALE : JCS_RGB;
-  /* Best tables list the codes that these pixels need. */
-  out->optimize_coding = !tables_are_complete(&session->in);
   jpeg_start_compress(out, TRUE);
   write_pixels(session, pixels, stride);
   finish(session, data, length);
@@ -464,7 +464,8 @@ int jpeg_patch_write_coefficients(struct jpeg_patch *session, const uint8_t *exi
   out->restart_interval = session->restart_interval;
   out->arith_code = session->in.arith_code;
   out->optimize_coding = !out->arith_code;
-  if (!session->new_codes && tables_suffice(&session->in, session->coefficients)) {
+  if (tables_are_first(&session->in, &session->first_tables) &&
+      tables_suffice(&session->in, session->restart_interval, session->coefficients, session->changed)) {
     copy_tables(&session->in, out);
     out->optimize_coding = FALSE;
   }

@@ -317,6 +317,65 @@ fn huffman_tables_are_kept_where_they_have_every_code() {
     assert!(keeps_tables(&file(&photo, optimised), &photo));
 }
 
+/// Tables may be defined after the scan too, where they mean nothing.
+#[test]
+fn tables_after_the_scan_are_not_taken_for_those_of_the_file() {
+    let optimised = Kind { optimised: true, ..Kind::default() };
+    let flat = file(&RgbImage::from_pixel(64, 64, Rgb([90, 90, 90])).into(), optimised);
+    let start = flat.windows(2).position(|pair| pair == [0xff, 0xc4]).unwrap();
+    let end = flat.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+    for kind in [optimised, Kind { restart: 2, ..optimised }] {
+        let photo = file(&picture(150, 101), kind);
+        let mut original = photo[..photo.len() - 2].to_vec();
+        original.extend(&flat[start..end]);
+        original.extend([0xff, 0xdd, 0, 4, 0, 7]); // and another restart interval
+        original.extend([0xff, 0xd9]);
+        check(&original, &[], "later tables");
+        check(&original, &[area(50, 30, 37, 21)], "later tables");
+    }
+}
+
+/// A run that leaves its block puts its coefficient last, where it takes a code that the file may lack.
+#[test]
+fn a_run_beyond_the_end_of_a_block_is_written_with_a_code_that_exists() {
+    let mut original = vec![0xff, 0xd8, 0xff, 0xdb, 0, 67, 0];
+    original.extend([1; 64]);
+    original.extend([0xff, 0xc0, 0, 11, 8, 0, 8, 0, 16, 1, 1, 0x11, 0]); // grey, 16 x 8
+    original.extend([0xff, 0xc4, 0, 20, 0x00, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    original.push(0); // 0: no difference
+    original.extend([0xff, 0xc4, 0, 22, 0x10, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    original.extend([0xf0, 0xf1, 0x00]); // 00: 16 zeroes, 01: 15 zeroes and a coefficient, 10: end
+    original.extend([0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0]);
+    // Block 1: 0, 00 00 00, 01 and the bit of a one. Block 2: 0, 10.
+    original.extend([0b0000_0000, 0b1101_0111]);
+    original.extend([0xff, 0xd9]);
+    assert_eq!(blocks(&original)[0].1[0][63], 1);
+    check(&original, &[], "beyond the end");
+    check(&original, &[area(9, 2, 3, 3)], "beyond the end");
+}
+
+/// A hole of single blocks must not be an encoder for each.
+#[test]
+fn a_checkerboard_takes_no_longer_than_the_whole_picture() {
+    let whole = picture(2_048, 1_024);
+    let original = file(&whole, Kind::default());
+    let edited = painted(&decode(&original).unwrap().image, &[area(0, 0, 2_048, 1_024)]);
+    let quickest = |changed: &dyn Fn(Area) -> bool| {
+        let time = || {
+            let start = std::time::Instant::now();
+            patch(&original, &edited, changed).unwrap();
+            start.elapsed()
+        };
+        (0..5).map(|_| time()).min().unwrap()
+    };
+    for period in [2, 3, 9, BRIDGED + 1, BRIDGED + 2, 40] {
+        let some = |at: Area| at.width > 8 || (at.x / 8 + at.y / 8).is_multiple_of(period);
+        let (some, all) = (quickest(&some), quickest(&|_| true));
+        println!("every {period}th block: {some:?}, all: {all:?}");
+        assert!(some < 2 * all, "every {period}th block: {some:?}, all: {all:?}");
+    }
+}
+
 #[test]
 fn a_new_brightness_alone_makes_new_tables() {
     let flat = RgbImage::from_pixel(64, 64, Rgb([90, 90, 90]));
