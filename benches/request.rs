@@ -29,8 +29,7 @@ use lacuna::{
     mask::Mask,
     picture::{self, Colour},
     process,
-    tile::Tile,
-    triton::{Models, Pool, Tls},
+    triton::{Models, Pool, Tile, Tls},
 };
 use ndarray::{Array2, Array3};
 use reqwest::multipart::{Form, Part};
