@@ -12,6 +12,7 @@ pub use encode::{EncodeError, Encoded, Original, OutputFormat, encode};
 pub use error::Error;
 pub use heic::{COMMAND as HEIC_COMMAND, decode_from_stdin as decode_heic_from_stdin, decode_heic_with};
 pub use png_strips::Colour;
+pub use rgb::luma;
 
 use image::{DynamicImage, ImageBuffer, metadata::Orientation};
 
