@@ -27,10 +27,9 @@ use image::{DynamicImage, RgbImage};
 use lacuna::{
     geometry::Rect,
     mask::Mask,
-    picture::{self, Colour, jpeg, png_encode},
+    picture::{self, Colour},
     process,
-    tile::Tile,
-    triton::{Models, Pool, Tls},
+    triton::{Models, Pool, Tile, Tls},
 };
 use ndarray::{Array2, Array3};
 use reqwest::multipart::{Form, Part};
@@ -110,7 +109,7 @@ fn floor(file: &[u8], format: &str) -> f64 {
     let decode = of_processor(zune).min(of_processor(ours));
 
     let image = decoded(file);
-    let own_png = || drop(black_box(png_encode::encode(&image, &Colour::default())));
+    let own_png = || drop(black_box(png_strips::encode(&image, &Colour::default())));
     let fdeflate = || drop(black_box(quick_png(&image)));
     let webp = || {
         let mut out = Vec::new();
@@ -118,7 +117,7 @@ fn floor(file: &[u8], format: &str) -> f64 {
         image.write_with_encoder(encoder).expect("a WebP");
         black_box(out);
     };
-    let jpg = || drop(black_box(jpeg::encode(&image, None).expect("a JPEG")));
+    let jpg = || drop(black_box(jpeg_patch::encode(&image, None).expect("a JPEG")));
     let encode = match format {
         "png" if fits(quick_png(&image).len(), &image) => of_processor(own_png).min(of_processor(fdeflate)),
         "png" => of_processor(own_png),
@@ -159,7 +158,7 @@ fn png_by(image: &DynamicImage, set: impl Fn(&mut png::Encoder<&mut Vec<u8>>)) -
 }
 
 fn decoded(file: &[u8]) -> DynamicImage {
-    match jpeg::decode(file) {
+    match jpeg_patch::decode(file) {
         Ok(decoded) => decoded.image,
         Err(_) => image::load_from_memory(file).expect("a PNG"),
     }
@@ -214,8 +213,8 @@ fn parts() {
     println!("dilation by 32 of 4096 x 4096 | {dilation:6.1} ms");
     let image = DynamicImage::ImageRgb8(enlarged(4000, 3000, true));
     let bytes = image.as_bytes().len() as f64;
-    let own = of_processor(|| drop(black_box(png_encode::encode(&image, &Colour::default()))));
-    let size = png_encode::encode(&image, &Colour::default()).len() as f64;
+    let own = of_processor(|| drop(black_box(png_strips::encode(&image, &Colour::default()))));
+    let size = png_strips::encode(&image, &Colour::default()).len() as f64;
     let by_default = default_png(&image).len() as f64;
     let quick = of_processor(|| drop(black_box(quick_png(&image))));
     for (name, time, size) in [("ours", own, size), ("fdeflate", quick, quick_png(&image).len() as f64)] {
@@ -433,7 +432,7 @@ impl Photo {
 /// `tests/photos/coffee.jpg` at another size, with the grain that enlarging takes away or without.
 fn enlarged(width: u32, height: u32, grain: bool) -> RgbImage {
     let file = fs::read("tests/photos/coffee.jpg").expect("the photo of the tests");
-    let small = jpeg::decode(&file).expect("a JPEG").image.to_rgb8();
+    let small = jpeg_patch::decode(&file).expect("a JPEG").image.to_rgb8();
     let source =
         TypedImageRef::<U8x3>::from_buffer(small.width(), small.height(), &small).expect("a whole picture");
     let mut samples = vec![0; width as usize * height as usize * 3];

@@ -116,10 +116,8 @@ impl App {
         let upkeep = tokio::spawn(upkeep(self.metrics.clone(), Arc::clone(&self.service)));
         let api = Listener { socket: self.api, tls: self.tls, name: "api" };
         let admin = Listener { socket: self.admin, tls: None, name: "admin" };
-        let routes = warp::service(http::routes(Arc::clone(&self.service)));
-        let for_operators = warp::service(http::admin(Arc::clone(&self.service), self.metrics));
-        let api = http::serve(api, routes, ends.clone());
-        let admin = http::serve(admin, for_operators, ends);
+        let api = http::serve_api(api, Arc::clone(&self.service), ends.clone());
+        let admin = http::serve_admin(admin, Arc::clone(&self.service), self.metrics, ends);
         let service = self.service;
         let end = async move {
             stop.await;

@@ -3,7 +3,7 @@
 use crate::{
     geometry::Rect,
     mask::Mask,
-    picture::{Picture, SamplesMut},
+    picture::{Picture, SamplesMut, luma},
 };
 
 /// The most pixels over which a fill fades into the photo.
@@ -103,12 +103,6 @@ impl Paste<'_> {
             });
         }
     }
-}
-
-/// The luma of an RGB pixel (ITU-R BT.601), as greys of photos are made.
-pub fn luma(rgb: &[u8]) -> u8 {
-    let weighted = 19_595 * u32::from(rgb[0]) + 38_470 * u32::from(rgb[1]) + 7_471 * u32::from(rgb[2]);
-    ((weighted + (1 << 15)) >> 16) as u8
 }
 
 /// A sample of a picture.

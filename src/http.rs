@@ -9,10 +9,12 @@ mod reply;
 mod routes;
 mod serve;
 mod shared;
+mod start;
 mod tls;
 
 pub use auth::{Tokens, token_digest};
 pub use limit::Limits;
 pub use routes::{Service, admin, routes};
 pub use serve::{Listener, Stop, serve};
+pub use start::{serve_admin, serve_api};
 pub use tls::Tls;

@@ -14,7 +14,7 @@ use crate::{
     gate::{Full, Gate, Permit},
     geometry::Rect,
     mask::Mask,
-    picture::{self, Format, Header, OutputFormat, Picture},
+    picture::{self, Header, Original, OutputFormat, Picture},
     tile,
     triton::{self, Models},
     window::{self, Window},
@@ -147,31 +147,28 @@ pub async fn run(request: Request, gate: &Gate, models: &Models, deadline: Insta
     let queued = Instant::now();
     let permit = timeout_at(deadline.into(), gate.enter(decoded)).await.map_err(|_| Error::Late)??;
     timings.add("queue", queued);
-    let mut bench = Bench { permit: Arc::new(permit), models, deadline, timings };
+    let mut context = RequestContext { permit: Arc::new(permit), models, deadline, timings };
 
     let original = request.photo.clone();
-    let picture = bench.decode(request.photo, header).await?;
+    let picture = context.decode(request.photo, header).await?;
     let (picture, mask) = match request.region {
-        Region::Mask(file) => bench.mask_from_file(picture, file, mask_header).await?,
+        Region::Mask(file) => context.mask_from_file(picture, file, mask_header).await?,
         Region::Box { x, y, width, height } => {
             let rect = rect_within(&picture, [x, y, width, height]).ok_or(Error::BoxOutside)?;
             let mask = Mask::from_rect(picture.width(), picture.height(), rect);
             (picture, mask)
         }
-        Region::Subject => bench.mask_of_subject(picture).await?,
+        Region::Subject => context.mask_of_subject(picture).await?,
     };
-    let (feather, windows) = bench.plan(mask, request.dilation).await?;
+    let (feather, windows) = context.plan(mask, request.dilation).await?;
     let hole = feather.hole().clone();
-    let picture = bench.fill(picture, feather, windows).await?;
+    let picture = context.fill(picture, feather, windows).await?;
     let share = hole.count() as f64 / picture.area().area() as f64;
-    let encoded = match (header.format, request.format) {
-        (Format::Jpeg, OutputFormat::Jpeg) => bench.encode_into(original, picture, hole).await?,
-        (_, format) => bench.encode(picture, format).await?,
-    };
+    let encoded = context.encode(original, header, picture, hole, request.format).await?;
 
     let half = (share > 0.5).then(|| format!("hole covers {:.0}% of the image", share * 100.0));
     let warnings = half.into_iter().chain(encoded.warning.map(str::to_owned)).collect();
-    Ok(Done { bytes: encoded.bytes, warnings, timings: bench.timings })
+    Ok(Done { bytes: encoded.bytes, warnings, timings: context.timings })
 }
 
 /// The box of a caller as a rectangle of the photo, if it has pixels and all of them are in it.
@@ -187,14 +184,14 @@ fn rect_within(picture: &Picture, [x, y, width, height]: [i64; 4]) -> Option<Rec
 }
 
 /// What the steps of one request share.
-struct Bench<'a> {
+struct RequestContext<'a> {
     permit: Arc<Permit>,
     models: &'a Models,
     deadline: Instant,
     timings: Timings,
 }
 
-impl Bench<'_> {
+impl RequestContext<'_> {
     async fn decode(&mut self, file: Bytes, header: Header) -> Result<Picture, Error> {
         self.work("decode", move || picture::decode(&file, &header)).await?.map_err(Error::Photo)
     }
@@ -284,18 +281,16 @@ impl Bench<'_> {
         Ok(photo)
     }
 
-    async fn encode(&mut self, photo: Picture, format: OutputFormat) -> Result<picture::Encoded, Error> {
-        let encoded = self.work("encode", move || picture::encode(&photo, format)).await?;
-        encoded.map_err(|error| Error::Internal(error.to_string()))
-    }
-
-    async fn encode_into(
+    async fn encode(
         &mut self,
         original: Bytes,
+        header: Header,
         photo: Picture,
         hole: Mask,
+        format: OutputFormat,
     ) -> Result<picture::Encoded, Error> {
-        let encoded = self.work("encode", move || picture::encode_jpeg_into(&original, photo, &hole)).await?;
+        let encode = move || picture::encode(photo, format, &Original { file: &original, header }, &hole);
+        let encoded = self.work("encode", encode).await?;
         encoded.map_err(|error| Error::Internal(error.to_string()))
     }
 

@@ -23,6 +23,8 @@ pub mod mask;
 pub mod picture;
 /// This process beside others on its machine.
 pub mod process;
+#[cfg(test)]
+mod rooms;
 /// Logs and metrics.
 pub mod telemetry;
 /// Between the photo and the model.

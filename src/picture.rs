@@ -4,16 +4,15 @@ mod decode;
 mod encode;
 mod error;
 mod heic;
-pub mod jpeg;
-pub mod png_encode;
 mod rgb;
 mod turn;
 
 pub use decode::{Format, Header, MAX_BYTES, MAX_SIDE, decode, inspect};
-pub use encode::{EncodeError, Encoded, OutputFormat, encode, encode_jpeg_into};
+pub use encode::{EncodeError, Encoded, Original, OutputFormat, encode};
 pub use error::Error;
 pub use heic::{COMMAND as HEIC_COMMAND, decode_from_stdin as decode_heic_from_stdin, decode_heic_with};
-pub use png_encode::Colour;
+pub use png_strips::Colour;
+pub use rgb::luma;
 
 use image::{DynamicImage, ImageBuffer, metadata::Orientation};
 

@@ -2,6 +2,7 @@
 
 use std::{sync::OnceLock, time::Duration};
 
+use hyper::HeaderMap;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_util::MetricKindMask;
 use opentelemetry::{
@@ -15,7 +16,6 @@ use tonic::metadata::{MetadataKey, MetadataMap};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
-use warp::http::HeaderMap;
 
 /// Bounds of the histograms' buckets, in seconds.
 const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0];
@@ -83,9 +83,11 @@ pub fn request_span(headers: &HeaderMap, request_id: &str) -> Span {
 }
 
 /// Names the present span as the parent of what a call does elsewhere.
-pub fn hand_on(metadata: &mut MetadataMap) {
+pub fn propagate_trace(metadata: &mut MetadataMap) {
     let context = Span::current().context();
-    global::get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut Handed(metadata)));
+    global::get_text_map_propagator(|propagator| {
+        propagator.inject_context(&context, &mut Outgoing(metadata))
+    });
 }
 
 struct Carrier<'a>(&'a HeaderMap);
@@ -100,9 +102,9 @@ impl Extractor for Carrier<'_> {
     }
 }
 
-struct Handed<'a>(&'a mut MetadataMap);
+struct Outgoing<'a>(&'a mut MetadataMap);
 
-impl Injector for Handed<'_> {
+impl Injector for Outgoing<'_> {
     fn set(&mut self, key: &str, value: String) {
         if let (Ok(key), Ok(value)) = (MetadataKey::from_bytes(key.as_bytes()), value.parse()) {
             self.0.insert(key, value);

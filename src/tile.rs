@@ -8,23 +8,17 @@ use fast_image_resize::{
 };
 use ndarray::{Array2, Array3, Axis};
 
-use crate::{geometry::Rect, mask::Mask, picture::Picture, window::Window};
-
-/// Side of the segmenter's input and output, in pixels.
-pub const SEGMENTER_SIDE: u32 = 1024;
+use crate::{
+    geometry::Rect,
+    mask::Mask,
+    picture::Picture,
+    triton::{SEGMENTER_SIDE, Tile},
+    window::Window,
+};
 
 /// Mask levels of the inpainter's contract.
 const HOLE: u8 = 255;
 const KNOWN: u8 = 0;
-
-/// One input of the inpainter.
-#[derive(Clone, Debug)]
-pub struct Tile {
-    /// `[S, S, 3]`, RGB.
-    pub image: Array3<u8>,
-    /// `[S, S]`, 255 where the model is to fill, else 0.
-    pub mask: Array2<u8>,
-}
 
 /// What `window` shows of the picture while the pixels of `open` are still to be filled. Wholly
 /// transparent pixels count as hole too, since their colour means nothing.

@@ -4,6 +4,7 @@ mod call;
 mod error;
 mod pool;
 mod replica;
+mod tile;
 
 #[allow(missing_docs, clippy::all, reason = "generated from proto/inference.proto")]
 mod protocol {
@@ -13,6 +14,7 @@ mod protocol {
 pub use error::Error;
 pub use pool::{Address, Pool, PoolStatus};
 pub use replica::ReplicaStatus;
+pub use tile::{SEGMENTER_SIDE, Tile};
 
 use std::{path::Path, sync::Arc};
 
@@ -20,7 +22,6 @@ use ndarray::{Array2, Array3, Axis};
 use tokio::time::Instant;
 use tonic::transport::{Certificate, Identity};
 
-use crate::tile::{SEGMENTER_SIDE, Tile};
 use call::{Call, Tensor};
 
 /// What the checks of an answer make of a message (`ModelInferResponse`, encoded); for fuzzing.

@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, codecs::webp::WebPDecoder, metadata::Orientation};
 
-use super::{Colour, Error, Picture, Raw, heic, jpeg};
+use super::{Colour, Error, Picture, Raw, heic};
 
 /// The largest upload, in bytes.
 pub const MAX_BYTES: usize = 10 * 1024 * 1024;
@@ -50,7 +50,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Header, Error> {
     let format = sniff(bytes).ok_or(Error::UnknownFormat)?;
     let (width, height, pixel) = match format {
         Format::Jpeg => {
-            let header = jpeg::header(bytes).map_err(Error::invalid)?;
+            let header = jpeg_patch::header(bytes).map_err(Error::invalid)?;
             (header.width, header.height, if header.components == 1 { 1 } else { 3 })
         }
         Format::Png => {
@@ -92,7 +92,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Header, Error> {
 pub fn decode(bytes: &[u8], header: &Header) -> Result<Picture, Error> {
     let (mut picture, exif) = match header.format {
         Format::Jpeg => {
-            let decoded = jpeg::decode(bytes).map_err(Error::invalid)?;
+            let decoded = jpeg_patch::decode(bytes).map_err(Error::invalid)?;
             let colour = Colour { icc: decoded.icc, ..Colour::default() };
             (Picture::stored(decoded.image, colour), decoded.exif)
         }

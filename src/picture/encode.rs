@@ -3,8 +3,9 @@
 use image::{
     DynamicImage, ExtendedColorType, ImageEncoder, codecs::webp::WebPEncoder, metadata::Orientation,
 };
+use jpeg_patch::Area;
 
-use super::{Picture, jpeg, png_encode};
+use super::{Format, Header, Picture};
 use crate::{geometry::Rect, mask::Mask};
 
 /// The formats we write.
@@ -50,33 +51,47 @@ impl EncodeError {
     }
 }
 
-/// Encodes a picture, with its colour space and without any other metadata.
+/// The file that a picture was decoded from.
+#[derive(Clone, Copy, Debug)]
+pub struct Original<'a> {
+    /// The file's bytes.
+    pub file: &'a [u8],
+    /// What [`inspect`](super::inspect) read of it.
+    pub header: Header,
+}
+
+/// Encodes a picture that differs from `original` in the pixels of `hole` alone, with its colour space
+/// and without any other metadata.
+///
+/// A JPEG photo asked for as JPEG is not encoded anew but patched: every block of coefficients that the
+/// hole does not touch stays as it is, bit for bit, and a turned photo keeps its orientation tag. A kind
+/// of JPEG that cannot be patched is encoded anew.
 ///
 /// # Errors
 /// [`EncodeError`] where an encoder fails.
-pub fn encode(picture: &Picture, format: OutputFormat) -> Result<Encoded, EncodeError> {
-    match format {
-        OutputFormat::Png => {
-            let bytes = png_encode::encode(&picture.image, &picture.colour);
-            Ok(Encoded { bytes, warning: None })
-        }
-        OutputFormat::WebP => encode_webp(picture),
-        OutputFormat::Jpeg => encode_jpeg(picture),
+pub fn encode(
+    picture: Picture,
+    format: OutputFormat,
+    original: &Original,
+    hole: &Mask,
+) -> Result<Encoded, EncodeError> {
+    match (original.header.format, format) {
+        (_, OutputFormat::Png) => Ok(encode_png(&picture)),
+        (_, OutputFormat::WebP) => encode_webp(&picture),
+        (Format::Jpeg, OutputFormat::Jpeg) => patch_jpeg(original.file, picture, hole),
+        (_, OutputFormat::Jpeg) => encode_jpeg(&picture),
     }
 }
 
-/// Writes a JPEG photo again, in which only the pixels of `hole` (in the photo as displayed) differ
-/// from `original`: every block of coefficients that the hole does not touch stays as it is, bit for
-/// bit, and a turned photo keeps its tag. A kind of JPEG that cannot be changed so is encoded anew.
-///
-/// # Errors
-/// [`EncodeError`] where the encoder fails.
-pub fn encode_jpeg_into(original: &[u8], mut picture: Picture, hole: &Mask) -> Result<Encoded, EncodeError> {
+fn patch_jpeg(original: &[u8], mut picture: Picture, hole: &Mask) -> Result<Encoded, EncodeError> {
     let orientation = picture.orientation;
     picture.turn(inverse(orientation));
     let stored = (picture.width(), picture.height());
-    let changed = |rect: Rect| hole.intersects(rect.turned(orientation, stored));
-    match jpeg::patch(original, &picture.image, &changed) {
+    let changed = |area: Area| {
+        let Area { x, y, width, height } = area;
+        hole.intersects(Rect { x, y, width, height }.turned(orientation, stored))
+    };
+    match jpeg_patch::patch(original, &picture.image, &changed) {
         Ok(bytes) => Ok(Encoded { bytes, warning: None }),
         Err(error) => {
             tracing::debug!(%error, "the photo is encoded anew");
@@ -93,6 +108,10 @@ fn inverse(orientation: Orientation) -> Orientation {
         Orientation::Rotate270 => Orientation::Rotate90,
         other => other,
     }
+}
+
+fn encode_png(picture: &Picture) -> Encoded {
+    Encoded { bytes: png_strips::encode(&picture.image, &picture.colour), warning: None }
 }
 
 fn encode_webp(picture: &Picture) -> Result<Encoded, EncodeError> {
@@ -119,7 +138,7 @@ fn encode_jpeg(picture: &Picture) -> Result<Encoded, EncodeError> {
         to_eight_bits(&picture.image, "jpg holds 8 bits a sample; the photo's 16 were reduced");
     let (flat, alpha) = over_white(image.as_ref().unwrap_or(&picture.image));
     let image = flat.as_ref().or(image.as_ref()).unwrap_or(&picture.image);
-    let bytes = jpeg::encode(image, picture.colour.icc.as_deref()).map_err(EncodeError::from)?;
+    let bytes = jpeg_patch::encode(image, picture.colour.icc.as_deref()).map_err(EncodeError::from)?;
     Ok(Encoded { bytes, warning: alpha.or(depth) })
 }
 

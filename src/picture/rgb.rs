@@ -51,7 +51,7 @@ impl Picture {
     /// The luma of every pixel, in row order, laid over black where the picture is transparent.
     pub fn luma8_over_black(&self) -> Vec<u8> {
         let rgb = self.rgb8(self.area());
-        let mut levels: Vec<u8> = rgb.chunks_exact(3).map(crate::composite::luma).collect();
+        let mut levels: Vec<u8> = rgb.chunks_exact(3).map(luma).collect();
         let mut lay = |opacity: &mut dyn Iterator<Item = u8>| {
             for (level, opacity) in levels.iter_mut().zip(opacity) {
                 *level = ((u32::from(*level) * u32::from(opacity) + 127) / 255) as u8;
@@ -65,6 +65,12 @@ impl Picture {
         }
         levels
     }
+}
+
+/// The luma of an RGB pixel (ITU-R BT.601), as greys of photos are made.
+pub fn luma(rgb: &[u8]) -> u8 {
+    let weighted = 19_595 * u32::from(rgb[0]) + 38_470 * u32::from(rgb[1]) + 7_471 * u32::from(rgb[2]);
+    ((weighted + (1 << 15)) >> 16) as u8
 }
 
 /// An 8-bit level of a 16-bit one, rounded.

@@ -246,7 +246,7 @@ impl Replica {
     pub async fn attempt(&self, call: &Call<'_>, deadline: Instant) -> Result<Vec<u8>, Attempt> {
         let _counted = Counted::new(&self.in_flight);
         let mut request = tonic::Request::new(call.request(deadline));
-        telemetry::hand_on(request.metadata_mut());
+        telemetry::propagate_trace(request.metadata_mut());
         request.set_timeout(deadline.saturating_duration_since(Instant::now()));
         let mut client = self.client.clone();
         let mut found = self.found.subscribe();

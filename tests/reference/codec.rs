@@ -13,9 +13,8 @@ use std::error::Error;
 use std::{env, fs, process::ExitCode};
 
 use image::{DynamicImage, ImageBuffer};
-use lacuna::geometry::Rect;
-use lacuna::picture::jpeg;
-use lacuna::picture::png_encode::{self, Colour};
+use jpeg_patch::Area;
+use png_strips::Colour;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -32,11 +31,11 @@ fn main() -> ExitCode {
 fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
     match arguments {
         ["header", file] => {
-            let header = jpeg::header(&fs::read(file)?)?;
+            let header = jpeg_patch::header(&fs::read(file)?)?;
             println!("{} {} {}", header.width, header.height, header.components);
         }
         ["decode", file, out] => {
-            let decoded = jpeg::decode(&fs::read(file)?)?;
+            let decoded = jpeg_patch::decode(&fs::read(file)?)?;
             write_samples(&decoded.image, out)?;
             if let Some(icc) = decoded.icc {
                 fs::write(format!("{out}.icc"), icc)?;
@@ -46,25 +45,25 @@ fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
             }
         }
         ["encode-jpeg", samples, out] => {
-            fs::write(out, jpeg::encode(&read_samples(samples)?, None)?)?;
+            fs::write(out, jpeg_patch::encode(&read_samples(samples)?, None)?)?;
         }
         ["encode-png", samples, out] => {
-            fs::write(out, png_encode::encode(&read_samples(samples)?, &Colour::default()))?;
+            fs::write(out, png_strips::encode(&read_samples(samples)?, &Colour::default()))?;
         }
         ["patch", file, edited, out, areas @ ..] => {
             let areas = areas.iter().map(|text| area(text)).collect::<Result<Vec<_>, _>>()?;
-            let changed = |at: Rect| areas.iter().any(|area| area.intersects(&at));
-            fs::write(out, jpeg::patch(&fs::read(file)?, &read_samples(edited)?, &changed)?)?;
+            let changed = |at: Area| areas.iter().any(|area| area.intersects(&at));
+            fs::write(out, jpeg_patch::patch(&fs::read(file)?, &read_samples(edited)?, &changed)?)?;
         }
         _ => return Err("see the top of tests/reference/codec.rs for the commands".into()),
     }
     Ok(())
 }
 
-fn area(text: &str) -> Result<Rect, Box<dyn Error>> {
+fn area(text: &str) -> Result<Area, Box<dyn Error>> {
     let numbers = text.split(',').map(str::parse).collect::<Result<Vec<u32>, _>>()?;
     let [x, y, width, height] = numbers[..] else { return Err("an area is X,Y,W,H".into()) };
-    Ok(Rect { x, y, width, height })
+    Ok(Area { x, y, width, height })
 }
 
 fn write_samples(image: &DynamicImage, out: &str) -> Result<(), Box<dyn Error>> {

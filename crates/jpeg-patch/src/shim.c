@@ -28,7 +28,7 @@
 #define FAILED -1
 #define NO_MEMORY -2
 
-struct lacuna_jpeg {
+struct jpeg_patch {
   struct jpeg_error_mgr error; /* first, so that `cinfo->err` is the session */
   jmp_buf jump;
   char message[JMSG_LENGTH_MAX];
@@ -38,7 +38,8 @@ struct lacuna_jpeg {
   int in_scan_data;
   unsigned int restart_interval; /* of the first scan, in MCUs */
   jvirt_barray_ptr *coefficients;
-  int new_codes; /* a changed block needs a Huffman code that the file does not have */
+  struct first_tables first_tables;
+  unsigned char changed[MAX_COMPONENTS][256]; /* AC codes of the blocks that were replaced */
   JOCTET *icc;
 
   struct jpeg_compress_struct out;
@@ -48,7 +49,7 @@ struct lacuna_jpeg {
 };
 
 /* Mirrored by `Frame` in session.rs. */
-struct lacuna_jpeg_frame {
+struct jpeg_patch_frame {
   uint32_t width;
   uint32_t height;
   uint32_t components;
@@ -59,21 +60,21 @@ struct lacuna_jpeg_frame {
 };
 
 /* Mirrored by `Plane` in session.rs. */
-struct lacuna_jpeg_plane {
+struct jpeg_patch_plane {
   uint32_t h;
   uint32_t v;
   uint32_t blocks_wide;
   uint32_t blocks_high;
 };
 
-static int failure(const struct lacuna_jpeg *session)
+static int failure(const struct jpeg_patch *session)
 {
   return session->error.msg_code == JERR_OUT_OF_MEMORY ? NO_MEMORY : FAILED;
 }
 
 static void on_error(j_common_ptr cinfo)
 {
-  struct lacuna_jpeg *session = (struct lacuna_jpeg *)cinfo->err;
+  struct jpeg_patch *session = (struct jpeg_patch *)cinfo->err;
   (*cinfo->err->format_message)(cinfo, session->message);
   longjmp(session->jump, 1);
 }
@@ -82,7 +83,7 @@ static void on_error(j_common_ptr cinfo)
  * leaves every pixel as the encoder meant it passes. */
 static void on_message(j_common_ptr cinfo, int level)
 {
-  struct lacuna_jpeg *session = (struct lacuna_jpeg *)cinfo->err;
+  struct jpeg_patch *session = (struct jpeg_patch *)cinfo->err;
   const struct jpeg_decompress_struct *in = &session->in;
 
   if (level >= 0)
@@ -117,7 +118,7 @@ static void on_output(j_common_ptr cinfo)
 
 static void on_progress(j_common_ptr cinfo)
 {
-  struct lacuna_jpeg *session = (struct lacuna_jpeg *)cinfo->err;
+  struct jpeg_patch *session = (struct jpeg_patch *)cinfo->err;
   if (session->in.input_scan_number > MAX_SCANS) {
     session->error.msg_code = JERR_NOTIMPL; /* there is none for this */
     snprintf(session->message, sizeof session->message, "More than %d scans", MAX_SCANS);
@@ -129,7 +130,7 @@ static void on_progress(j_common_ptr cinfo)
  * is always the session's. */
 static void grow(j_compress_ptr cinfo, size_t used)
 {
-  struct lacuna_jpeg *session = (struct lacuna_jpeg *)cinfo->err;
+  struct jpeg_patch *session = (struct jpeg_patch *)cinfo->err;
   size_t capacity = session->capacity == 0 ? 65536 : session->capacity * 2;
   unsigned char *buffer = realloc(session->buffer, capacity);
   if (buffer == NULL)
@@ -142,7 +143,7 @@ static void grow(j_compress_ptr cinfo, size_t used)
 
 static void init_destination(j_compress_ptr cinfo)
 {
-  struct lacuna_jpeg *session = (struct lacuna_jpeg *)cinfo->err;
+  struct jpeg_patch *session = (struct jpeg_patch *)cinfo->err;
   session->destination.next_output_byte = session->buffer;
   session->destination.free_in_buffer = session->capacity;
   if (session->capacity == 0)
@@ -151,7 +152,7 @@ static void init_destination(j_compress_ptr cinfo)
 
 static boolean empty_output_buffer(j_compress_ptr cinfo)
 {
-  grow(cinfo, ((struct lacuna_jpeg *)cinfo->err)->capacity);
+  grow(cinfo, ((struct jpeg_patch *)cinfo->err)->capacity);
   return TRUE;
 }
 
@@ -161,9 +162,9 @@ static void term_destination(j_compress_ptr cinfo)
 }
 
 /* NULL where there is no memory. */
-struct lacuna_jpeg *lacuna_jpeg_new(void)
+struct jpeg_patch *jpeg_patch_new(void)
 {
-  struct lacuna_jpeg *session = calloc(1, sizeof *session);
+  struct jpeg_patch *session = calloc(1, sizeof *session);
   if (session == NULL)
     return NULL;
   jpeg_std_error(&session->error);
@@ -177,7 +178,7 @@ struct lacuna_jpeg *lacuna_jpeg_new(void)
   return session;
 }
 
-void lacuna_jpeg_free(struct lacuna_jpeg *session)
+void jpeg_patch_free(struct jpeg_patch *session)
 {
   jpeg_destroy_compress(&session->out); /* nothing to do for one that was never created */
   jpeg_destroy_decompress(&session->in);
@@ -186,14 +187,14 @@ void lacuna_jpeg_free(struct lacuna_jpeg *session)
   free(session);
 }
 
-const char *lacuna_jpeg_message(const struct lacuna_jpeg *session)
+const char *jpeg_patch_message(const struct jpeg_patch *session)
 {
   return session->message;
 }
 
 /* Reads up to the first scan. `data` must outlive the session. Once a session. */
-int lacuna_jpeg_open(struct lacuna_jpeg *session, const uint8_t *data, size_t length, int metadata,
-                     struct lacuna_jpeg_frame *frame)
+int jpeg_patch_open(struct jpeg_patch *session, const uint8_t *data, size_t length, int metadata,
+                     struct jpeg_patch_frame *frame)
 {
   struct jpeg_decompress_struct *in = &session->in;
 
@@ -209,6 +210,7 @@ int lacuna_jpeg_open(struct lacuna_jpeg *session, const uint8_t *data, size_t le
   }
   jpeg_read_header(in, TRUE);
   session->restart_interval = in->restart_interval;
+  remember_tables(in, &session->first_tables);
 
   frame->width = in->image_width;
   frame->height = in->image_height;
@@ -244,7 +246,7 @@ int lacuna_jpeg_open(struct lacuna_jpeg *session, const uint8_t *data, size_t le
 }
 
 /* The first EXIF block, without its "Exif" heading, or NULL. Lives as long as the session. */
-const uint8_t *lacuna_jpeg_exif(const struct lacuna_jpeg *session, size_t *length)
+const uint8_t *jpeg_patch_exif(const struct jpeg_patch *session, size_t *length)
 {
   for (jpeg_saved_marker_ptr m = session->in.marker_list; m != NULL; m = m->next) {
     if (m->marker == JPEG_APP0 + 1 && m->data_length > 6 && memcmp(m->data, "Exif\0\0", 6) == 0) {
@@ -256,7 +258,7 @@ const uint8_t *lacuna_jpeg_exif(const struct lacuna_jpeg *session, size_t *lengt
 }
 
 /* The ICC profile put together from its segments, or NULL. Lives as long as the session. */
-int lacuna_jpeg_icc(struct lacuna_jpeg *session, const uint8_t **profile, size_t *length)
+int jpeg_patch_icc(struct jpeg_patch *session, const uint8_t **profile, size_t *length)
 {
   unsigned int size = 0;
 
@@ -284,7 +286,7 @@ static void require_every_component(j_decompress_ptr in)
 }
 
 /* Decodes into `pixels`: rows of `stride` bytes, grey, RGB or (as stored) CMYK. */
-int lacuna_jpeg_read_pixels(struct lacuna_jpeg *session, uint8_t *pixels, size_t stride)
+int jpeg_patch_read_pixels(struct jpeg_patch *session, uint8_t *pixels, size_t stride)
 {
   struct jpeg_decompress_struct *in = &session->in;
   JSAMPROW rows[ROWS_AT_ONCE];
@@ -308,7 +310,7 @@ int lacuna_jpeg_read_pixels(struct lacuna_jpeg *session, uint8_t *pixels, size_t
 }
 
 /* Reads all coefficients, quantised, into the session's memory. */
-int lacuna_jpeg_read_coefficients(struct lacuna_jpeg *session)
+int jpeg_patch_read_coefficients(struct jpeg_patch *session)
 {
   if (setjmp(session->jump))
     return failure(session);
@@ -319,7 +321,7 @@ int lacuna_jpeg_read_coefficients(struct lacuna_jpeg *session)
 }
 
 /* The size of component `c`, which must be below the frame's count. After the coefficients. */
-void lacuna_jpeg_plane(const struct lacuna_jpeg *session, uint32_t c, struct lacuna_jpeg_plane *plane)
+void jpeg_patch_plane(const struct jpeg_patch *session, uint32_t c, struct jpeg_patch_plane *plane)
 {
   const jpeg_component_info *component = &session->in.comp_info[c];
   plane->h = (uint32_t)component->h_samp_factor;
@@ -329,7 +331,7 @@ void lacuna_jpeg_plane(const struct lacuna_jpeg *session, uint32_t c, struct lac
 }
 
 /* One row of a component's blocks, 64 coefficients each, to be read or written before the next call. */
-int lacuna_jpeg_block_row(struct lacuna_jpeg *session, uint32_t c, uint32_t row, int16_t **blocks)
+int jpeg_patch_block_row(struct jpeg_patch *session, uint32_t c, uint32_t row, int16_t **blocks)
 {
   struct jpeg_decompress_struct *in = &session->in;
 
@@ -340,14 +342,14 @@ int lacuna_jpeg_block_row(struct lacuna_jpeg *session, uint32_t c, uint32_t row,
   return 0;
 }
 
-/* Compares the Huffman codes of a part that was encoded anew with the file's. */
-void lacuna_jpeg_compare_codes(struct lacuna_jpeg *session, const struct lacuna_jpeg *part)
+/* Replaces one block of component `c`, in natural order. */
+void jpeg_patch_replace(struct jpeg_patch *session, uint32_t c, int16_t *block, const int16_t *with)
 {
-  if (!tables_are_complete(&session->in) && !tables_cover(&session->in, &part->in))
-    session->new_codes = 1;
+  memcpy(block, with, DCTSIZE2 * sizeof *block);
+  mark_ac_codes(with, session->changed[c]);
 }
 
-static void begin(struct lacuna_jpeg *session)
+static void begin(struct jpeg_patch *session)
 {
   jpeg_destroy_compress(&session->out);
   session->out.err = &session->error;
@@ -355,7 +357,7 @@ static void begin(struct lacuna_jpeg *session)
   session->out.dest = &session->destination;
 }
 
-static void write_pixels(struct lacuna_jpeg *session, const uint8_t *pixels, size_t stride)
+static void write_pixels(struct jpeg_patch *session, const uint8_t *pixels, size_t stride)
 {
   struct jpeg_compress_struct *out = &session->out;
   JSAMPROW rows[ROWS_AT_ONCE];
@@ -370,7 +372,7 @@ static void write_pixels(struct lacuna_jpeg *session, const uint8_t *pixels, siz
   }
 }
 
-static void finish(struct lacuna_jpeg *session, const uint8_t **data, size_t *length)
+static void finish(struct jpeg_patch *session, const uint8_t **data, size_t *length)
 {
   jpeg_finish_compress(&session->out);
   *data = session->buffer;
@@ -379,7 +381,7 @@ static void finish(struct lacuna_jpeg *session, const uint8_t **data, size_t *le
 
 /* Encodes grey (1 component) or RGB (3) pixels without chroma subsampling. The result lives until
  * the session's next call. */
-int lacuna_jpeg_encode(struct lacuna_jpeg *session, const uint8_t *pixels, uint32_t width,
+int jpeg_patch_encode(struct jpeg_patch *session, const uint8_t *pixels, uint32_t width,
                        uint32_t height, uint32_t components, int quality, const uint8_t *icc,
                        size_t icc_length, const uint8_t **data, size_t *length)
 {
@@ -418,7 +420,7 @@ static void require_divisors(j_compress_ptr out)
 
 /* Encodes grey or RGB pixels with the opened file's quantisation tables, sampling and colour space, as
  * a plain sequential file whose coefficients can be read back. */
-int lacuna_jpeg_encode_alike(struct lacuna_jpeg *session, const uint8_t *pixels, uint32_t width,
+int jpeg_patch_encode_alike(struct jpeg_patch *session, const uint8_t *pixels, uint32_t width,
                              uint32_t height, size_t stride, const uint8_t **data, size_t *length)
 {
   struct jpeg_compress_struct *out = &session->out;
@@ -431,8 +433,6 @@ int lacuna_jpeg_encode_alike(struct lacuna_jpeg *session, const uint8_t *pixels,
   out->image_width = width;
   out->image_height = height;
   out->in_color_space = out->num_components == 1 ? JCS_GRAYSCALE : JCS_RGB;
-  /* Best tables list the codes that these pixels need. */
-  out->optimize_coding = !tables_are_complete(&session->in);
   jpeg_start_compress(out, TRUE);
   write_pixels(session, pixels, stride);
   finish(session, data, length);
@@ -451,7 +451,7 @@ static const jpeg_scan_info colour_scans[] = {
 
 /* Writes the session's coefficients as a file like the one that was opened: same tables, sampling,
  * colour space, restart interval, kind of entropy coding and progressive or not. */
-int lacuna_jpeg_write_coefficients(struct lacuna_jpeg *session, const uint8_t *exif,
+int jpeg_patch_write_coefficients(struct jpeg_patch *session, const uint8_t *exif,
                                    size_t exif_length, const uint8_t *icc, size_t icc_length,
                                    const uint8_t **data, size_t *length)
 {
@@ -464,7 +464,8 @@ int lacuna_jpeg_write_coefficients(struct lacuna_jpeg *session, const uint8_t *e
   out->restart_interval = session->restart_interval;
   out->arith_code = session->in.arith_code;
   out->optimize_coding = !out->arith_code;
-  if (!session->new_codes && tables_suffice(&session->in, session->coefficients)) {
+  if (tables_are_first(&session->in, &session->first_tables) &&
+      tables_suffice(&session->in, session->restart_interval, session->coefficients, session->changed)) {
     copy_tables(&session->in, out);
     out->optimize_coding = FALSE;
   }

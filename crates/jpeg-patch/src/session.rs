@@ -11,10 +11,10 @@ use turbojpeg_sys as _;
 
 use super::JpegError;
 
-/// What the header says. Mirrors `struct lacuna_jpeg_frame`.
+/// What the header says. Mirrors `struct jpeg_patch_frame`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     pub width: u32,
     pub height: u32,
     pub components: u32,
@@ -24,10 +24,10 @@ pub(super) struct Frame {
     pub max_v: u32,
 }
 
-/// The size of one component. Mirrors `struct lacuna_jpeg_plane`.
+/// The size of one component. Mirrors `struct jpeg_patch_plane`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Plane {
+pub(crate) struct Plane {
     pub h: u32,
     pub v: u32,
     pub blocks_wide: u32,
@@ -43,24 +43,24 @@ struct Opaque {
 }
 
 unsafe extern "C" {
-    fn lacuna_jpeg_new() -> *mut Opaque;
-    fn lacuna_jpeg_free(session: *mut Opaque);
-    fn lacuna_jpeg_message(session: *const Opaque) -> *const c_char;
-    fn lacuna_jpeg_open(
+    fn jpeg_patch_new() -> *mut Opaque;
+    fn jpeg_patch_free(session: *mut Opaque);
+    fn jpeg_patch_message(session: *const Opaque) -> *const c_char;
+    fn jpeg_patch_open(
         session: *mut Opaque,
         data: *const u8,
         length: usize,
         metadata: c_int,
         frame: *mut Frame,
     ) -> c_int;
-    fn lacuna_jpeg_exif(session: *const Opaque, length: *mut usize) -> *const u8;
-    fn lacuna_jpeg_icc(session: *mut Opaque, profile: *mut *const u8, length: *mut usize) -> c_int;
-    fn lacuna_jpeg_read_pixels(session: *mut Opaque, pixels: *mut u8, stride: usize) -> c_int;
-    fn lacuna_jpeg_read_coefficients(session: *mut Opaque) -> c_int;
-    fn lacuna_jpeg_plane(session: *const Opaque, component: u32, plane: *mut Plane);
-    fn lacuna_jpeg_block_row(session: *mut Opaque, component: u32, row: u32, blocks: *mut *mut i16) -> c_int;
-    fn lacuna_jpeg_compare_codes(session: *mut Opaque, part: *const Opaque);
-    fn lacuna_jpeg_encode(
+    fn jpeg_patch_exif(session: *const Opaque, length: *mut usize) -> *const u8;
+    fn jpeg_patch_icc(session: *mut Opaque, profile: *mut *const u8, length: *mut usize) -> c_int;
+    fn jpeg_patch_read_pixels(session: *mut Opaque, pixels: *mut u8, stride: usize) -> c_int;
+    fn jpeg_patch_read_coefficients(session: *mut Opaque) -> c_int;
+    fn jpeg_patch_plane(session: *const Opaque, component: u32, plane: *mut Plane);
+    fn jpeg_patch_block_row(session: *mut Opaque, component: u32, row: u32, blocks: *mut *mut i16) -> c_int;
+    fn jpeg_patch_replace(session: *mut Opaque, component: u32, block: *mut i16, with: *const i16);
+    fn jpeg_patch_encode(
         session: *mut Opaque,
         pixels: *const u8,
         width: u32,
@@ -72,7 +72,7 @@ unsafe extern "C" {
         data: *mut *const u8,
         length: *mut usize,
     ) -> c_int;
-    fn lacuna_jpeg_encode_alike(
+    fn jpeg_patch_encode_alike(
         session: *mut Opaque,
         pixels: *const u8,
         width: u32,
@@ -81,7 +81,7 @@ unsafe extern "C" {
         data: *mut *const u8,
         length: *mut usize,
     ) -> c_int;
-    fn lacuna_jpeg_write_coefficients(
+    fn jpeg_patch_write_coefficients(
         session: *mut Opaque,
         exif: *const u8,
         exif_length: usize,
@@ -98,7 +98,7 @@ struct Handle(NonNull<Opaque>);
 impl Handle {
     fn new() -> Result<Self, JpegError> {
         // SAFETY: takes nothing, gives a session or null.
-        NonNull::new(unsafe { lacuna_jpeg_new() }).map(Self).ok_or(JpegError::Memory)
+        NonNull::new(unsafe { jpeg_patch_new() }).map(Self).ok_or(JpegError::Memory)
     }
 
     /// Turns a status other than 0 into an error: `kind` unless memory ran out.
@@ -109,20 +109,20 @@ impl Handle {
             _ => {}
         }
         // SAFETY: the message is an array inside the session, always ended by a zero.
-        let message = unsafe { CStr::from_ptr(lacuna_jpeg_message(self.0.as_ptr())) };
+        let message = unsafe { CStr::from_ptr(jpeg_patch_message(self.0.as_ptr())) };
         Err(kind(message.to_string_lossy().into_owned()))
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // SAFETY: the session came from `lacuna_jpeg_new` and is freed once.
-        unsafe { lacuna_jpeg_free(self.0.as_ptr()) }
+        // SAFETY: the session came from `jpeg_patch_new` and is freed once.
+        unsafe { jpeg_patch_free(self.0.as_ptr()) }
     }
 }
 
 /// A JPEG file whose header was read.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     handle: Handle,
     frame: Frame,
     /// The C side keeps a pointer to the file's bytes.
@@ -136,7 +136,7 @@ impl<'a> Reader<'a> {
         let mut frame = Frame::default();
         // SAFETY: `data` outlives the reader, by its lifetime.
         let status = unsafe {
-            lacuna_jpeg_open(
+            jpeg_patch_open(
                 handle.0.as_ptr(),
                 data.as_ptr(),
                 data.len(),
@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
         let mut length = 0;
         // SAFETY: the block lives as long as the session, which lives as long as `self`.
         unsafe {
-            let block = lacuna_jpeg_exif(self.handle.0.as_ptr(), &raw mut length);
+            let block = jpeg_patch_exif(self.handle.0.as_ptr(), &raw mut length);
             (!block.is_null()).then(|| slice::from_raw_parts(block, length))
         }
     }
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
         let (mut profile, mut length) = (ptr::null(), 0);
         // SAFETY: the profile lives until the session's next call; it is copied here.
         unsafe {
-            let status = lacuna_jpeg_icc(self.handle.0.as_ptr(), &raw mut profile, &raw mut length);
+            let status = jpeg_patch_icc(self.handle.0.as_ptr(), &raw mut profile, &raw mut length);
             self.handle.check(status, JpegError::Invalid)?;
             Ok((!profile.is_null()).then(|| slice::from_raw_parts(profile, length).to_vec()))
         }
@@ -184,7 +184,7 @@ impl<'a> Reader<'a> {
         let stride = width as usize * channels;
         let mut pixels = vec![0; stride * height as usize];
         // SAFETY: the C side writes `height` rows of at most `stride` bytes.
-        let status = unsafe { lacuna_jpeg_read_pixels(self.pointer(), pixels.as_mut_ptr(), stride) };
+        let status = unsafe { jpeg_patch_read_pixels(self.pointer(), pixels.as_mut_ptr(), stride) };
         self.handle.check(status, JpegError::Invalid)?;
         Ok(pixels)
     }
@@ -192,7 +192,7 @@ impl<'a> Reader<'a> {
     /// Reads the quantised coefficients instead of pixels.
     pub fn read_coefficients(mut self) -> Result<Coefficients<'a>, JpegError> {
         // SAFETY: the session is open.
-        let status = unsafe { lacuna_jpeg_read_coefficients(self.pointer()) };
+        let status = unsafe { jpeg_patch_read_coefficients(self.pointer()) };
         self.handle.check(status, JpegError::Invalid)?;
         Ok(Coefficients { reader: self })
     }
@@ -203,7 +203,7 @@ impl<'a> Reader<'a> {
 }
 
 /// A JPEG file's quantised coefficients, which can be changed and written again.
-pub(super) struct Coefficients<'a> {
+pub(crate) struct Coefficients<'a> {
     reader: Reader<'a>,
 }
 
@@ -213,7 +213,7 @@ impl Coefficients<'_> {
         assert!(component < self.reader.frame.components, "no such component. This is a bug.");
         let mut plane = Plane::default();
         // SAFETY: the component exists.
-        unsafe { lacuna_jpeg_plane(self.reader.handle.0.as_ptr(), component, &raw mut plane) };
+        unsafe { jpeg_patch_plane(self.reader.handle.0.as_ptr(), component, &raw mut plane) };
         plane
     }
 
@@ -225,17 +225,30 @@ impl Coefficients<'_> {
         // SAFETY: component and row exist, and a row holds `blocks_wide` blocks. libjpeg may move
         // the row at its next call, which the borrow of `self` rules out.
         unsafe {
-            let status = lacuna_jpeg_block_row(self.reader.pointer(), component, row, &raw mut blocks);
+            let status = jpeg_patch_block_row(self.reader.pointer(), component, row, &raw mut blocks);
             self.reader.handle.check(status, JpegError::Invalid)?;
             Ok(slice::from_raw_parts_mut(blocks, plane.blocks_wide as usize * 64))
         }
     }
 
-    /// Finds out whether this file's Huffman tables can code `part`, which [`Self::encode_alike`] made.
-    pub fn compare_codes(&mut self, part: &Coefficients<'_>) {
-        assert_eq!(self.reader.frame.components, part.reader.frame.components, "not a part. This is a bug.");
-        // SAFETY: both sessions are open and have as many components.
-        unsafe { lacuna_jpeg_compare_codes(self.reader.pointer(), part.reader.handle.0.as_ptr()) }
+    /// Replaces the blocks of one row of a component for which `changed` holds, given their column, by
+    /// those of `with`, whose first has the column `first`.
+    pub fn replace_blocks(
+        &mut self,
+        (component, row): (u32, u32),
+        first: u32,
+        with: &[i16],
+        mut changed: impl FnMut(u32) -> bool,
+    ) -> Result<(), JpegError> {
+        let session = self.reader.pointer();
+        let to = self.block_row(component, row)?[first as usize * 64..].as_chunks_mut::<64>().0;
+        for ((to, from), column) in to.iter_mut().zip(with.as_chunks::<64>().0).zip(first..) {
+            if changed(column) {
+                // SAFETY: both are whole blocks, and nothing else of the session is in use.
+                unsafe { jpeg_patch_replace(session, component, to.as_mut_ptr(), from.as_ptr()) };
+            }
+        }
+        Ok(())
     }
 
     /// Encodes `width` x `height` grey or RGB pixels with this file's tables, sampling and colour
@@ -252,7 +265,7 @@ impl Coefficients<'_> {
         let (mut data, mut length) = (ptr::null(), 0);
         // SAFETY: the pixels suffice; the result lives until the next call and is copied here.
         unsafe {
-            let status = lacuna_jpeg_encode_alike(
+            let status = jpeg_patch_encode_alike(
                 self.reader.pointer(),
                 pixels.as_ptr(),
                 width,
@@ -272,7 +285,7 @@ impl Coefficients<'_> {
         let (mut data, mut length) = (ptr::null(), 0);
         // SAFETY: the coefficients were read; the result lives until the next call.
         unsafe {
-            let status = lacuna_jpeg_write_coefficients(
+            let status = jpeg_patch_write_coefficients(
                 self.reader.pointer(),
                 exif.as_ptr(),
                 exif.len(),
@@ -288,7 +301,7 @@ impl Coefficients<'_> {
 }
 
 /// Encodes grey (1 component) or RGB (3) pixels without chroma subsampling.
-pub(super) fn encode(
+pub(crate) fn encode(
     pixels: &[u8],
     (width, height): (u32, u32),
     components: u32,
@@ -301,7 +314,7 @@ pub(super) fn encode(
     let (mut data, mut length) = (ptr::null(), 0);
     // SAFETY: the pixels suffice; the result lives as long as the handle and is copied here.
     unsafe {
-        let status = lacuna_jpeg_encode(
+        let status = jpeg_patch_encode(
             handle.0.as_ptr(),
             pixels.as_ptr(),
             width,

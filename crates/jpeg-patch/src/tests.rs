@@ -6,7 +6,7 @@ use super::*;
 
 /// How a test's JPEG file is made.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Kind {
+pub(crate) struct Kind {
     pub subsampling: TJSAMP,
     pub colours: Option<TJCS>,
     pub progressive: bool,
@@ -16,7 +16,7 @@ pub(super) struct Kind {
 }
 
 /// Encodes a picture in ways that the codec itself does not.
-pub(super) fn file(image: &DynamicImage, kind: Kind) -> Vec<u8> {
+pub(crate) fn file(image: &DynamicImage, kind: Kind) -> Vec<u8> {
     let (pixels, format) = match image {
         DynamicImage::ImageLuma8(grey) => (grey.as_raw(), TJPF_TJPF_GRAY),
         DynamicImage::ImageRgb8(rgb) => (rgb.as_raw(), TJPF_TJPF_RGB),
@@ -52,7 +52,7 @@ pub(super) fn file(image: &DynamicImage, kind: Kind) -> Vec<u8> {
 }
 
 /// Smooth colours with edges and texture, different everywhere.
-pub(super) fn picture(width: u32, height: u32) -> DynamicImage {
+pub(crate) fn picture(width: u32, height: u32) -> DynamicImage {
     RgbImage::from_fn(width, height, |x, y| {
         let wave = |f: f32| 127.0 + 90.0 * (f * x as f32).sin() * (f * 0.7 * y as f32).cos();
         let edge = if (x / 11 + y / 7) % 3 == 0 { 30.0 } else { 0.0 };
@@ -61,12 +61,12 @@ pub(super) fn picture(width: u32, height: u32) -> DynamicImage {
     .into()
 }
 
-pub(super) fn grey(image: &DynamicImage) -> DynamicImage {
+pub(crate) fn grey(image: &DynamicImage) -> DynamicImage {
     DynamicImage::ImageLuma8(image.to_luma8())
 }
 
 /// With an APP segment after the start of the image.
-pub(super) fn with_segment(file: &[u8], marker: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn with_segment(file: &[u8], marker: u8, payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u16 + 2).to_be_bytes();
     [&file[..2], &[0xff, marker], &length, payload, &file[2..]].concat()
 }

@@ -1,6 +1,7 @@
 //! JPEG, on libjpeg-turbo: decoding to the byte as Pillow does, plain encoding, and [`patch`], which
 //! changes a part of a photo and leaves all other coefficients as they are.
 
+mod area;
 mod patch;
 mod session;
 #[cfg(test)]
@@ -10,7 +11,7 @@ use std::borrow::Cow;
 
 use image::{DynamicImage, GrayImage, RgbImage};
 
-use crate::geometry::Rect;
+pub use area::Area;
 pub use patch::patch;
 use session::{Frame, Reader};
 
@@ -68,10 +69,10 @@ impl Header {
 
     /// The pixels that can differ after [`patch`] changed those of `area`: whole blocks of the
     /// coarsest component, and around them one pixel where a decoder interpolates chroma.
-    pub fn grow(&self, area: Rect) -> Rect {
+    pub fn grow(&self, area: Area) -> Area {
         let start = |at: u32, block: u32, spill: u32| (at / block * block).saturating_sub(spill);
         let end = |at: u32, block: u32, spill: u32, size: u32| (at.next_multiple_of(block) + spill).min(size);
-        Rect::from_edges(
+        Area::from_edges(
             start(area.x, self.mcu.0, self.spill.0),
             start(area.y, self.mcu.1, self.spill.1),
             end(area.right(), self.mcu.0, self.spill.0, self.width),

@@ -6,21 +6,23 @@
 //! loses nothing, so the others stay as they were bit for bit.
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
 use std::ops::Range;
 
 use image::DynamicImage;
 use image::metadata::Orientation;
 
-use crate::geometry::Rect;
-
 use super::session::{Coefficients, Frame, Plane, Reader};
-use super::{Header, JpegError, samples};
+use super::{Area, Header, JpegError, samples};
 
-/// Components' kinds that can be patched, as in `struct lacuna_jpeg_frame`.
+/// Components' kinds that can be patched, as in `struct jpeg_patch_frame`.
 const CMYK: u32 = 3;
 const OTHER: u32 = 4;
+
+/// Runs of MCUs with at most so many between them are encoded as one: beginning another takes the time
+/// of about as many.
+const BRIDGED: u32 = 16;
 
 /// Writes `original` again with `edited`'s pixels where `changed` says that an area has a changed
 /// one.
@@ -36,7 +38,7 @@ const OTHER: u32 = 4;
 pub fn patch(
     original: &[u8],
     edited: &DynamicImage,
-    changed: &dyn Fn(Rect) -> bool,
+    changed: &dyn Fn(Area) -> bool,
 ) -> Result<Vec<u8>, JpegError> {
     let mut reader = Reader::open(original, true)?;
     let frame = reader.frame();
@@ -75,13 +77,13 @@ struct Pixels<'a> {
 
 impl Pixels<'_> {
     /// The part of `across` x `down` that is inside the picture; edge blocks reach beyond it.
-    fn area(&self, across: Range<u32>, down: Range<u32>) -> Rect {
+    fn area(&self, across: Range<u32>, down: Range<u32>) -> Area {
         let (right, bottom) = (across.end.min(self.frame.width), down.end.min(self.frame.height));
-        Rect::from_edges(across.start, down.start, right, bottom)
+        Area::from_edges(across.start, down.start, right, bottom)
     }
 
-    /// The runs of columns of MCUs with a changed pixel in a row of MCUs.
-    fn touched_runs(&self, row: u32, changed: &dyn Fn(Rect) -> bool) -> Vec<Range<u32>> {
+    /// The runs of columns of MCUs with a changed pixel in a row of MCUs; short gaps are part of a run.
+    fn touched_runs(&self, row: u32, changed: &dyn Fn(Area) -> bool) -> Vec<Range<u32>> {
         let (wide, high) = (8 * self.frame.max_h, 8 * self.frame.max_v);
         let down = row * high..(row + 1) * high;
         let columns = self.frame.width.div_ceil(wide);
@@ -92,7 +94,7 @@ impl Pixels<'_> {
         for column in 0..columns {
             if changed(self.area(column * wide..(column + 1) * wide, down.clone())) {
                 match runs.last_mut() {
-                    Some(run) if run.end == column => run.end += 1,
+                    Some(run) if column - run.end <= BRIDGED => run.end = column + 1,
                     _ => runs.push(column..column + 1),
                 }
             }
@@ -108,7 +110,7 @@ impl Pixels<'_> {
         coefficients: &mut Coefficients<'_>,
         row: u32,
         columns: Range<u32>,
-        changed: &dyn Fn(Rect) -> bool,
+        changed: &dyn Fn(Area) -> bool,
     ) -> Result<(), JpegError> {
         let Frame { width, components, max_h, max_v, .. } = self.frame;
         let (wide, high) = (8 * max_h, 8 * max_v);
@@ -117,28 +119,21 @@ impl Pixels<'_> {
         let first = run.y as usize * stride + run.x as usize * self.channels;
         let encoded = coefficients.encode_alike(&self.samples[first..], (run.width, run.height), stride)?;
         let mut fresh = Reader::open(&encoded, false)?.read_coefficients()?;
-        coefficients.compare_codes(&fresh);
         for component in 0..components {
             let plane = coefficients.plane(component);
-            let corner = (columns.start * plane.h, row * plane.v);
-            let part = fresh.plane(component);
-            for y in 0..part.blocks_high {
-                let from = fresh.block_row(component, y)?;
-                let to = coefficients.block_row(component, corner.1 + y)?;
-                for x in 0..part.blocks_wide {
-                    let (column, row) = (corner.0 + x, corner.1 + y);
-                    if changed(self.covered(&plane, column, row)) {
-                        let (x, column) = (x as usize * 64, column as usize * 64);
-                        to[column..column + 64].copy_from_slice(&from[x..x + 64]);
-                    }
-                }
+            let (left, top) = (columns.start * plane.h, row * plane.v);
+            for y in 0..fresh.plane(component).blocks_high {
+                let blocks = fresh.block_row(component, y)?;
+                coefficients.replace_blocks((component, top + y), left, blocks, |column| {
+                    changed(self.covered(&plane, column, top + y))
+                })?;
             }
         }
         Ok(())
     }
 
     /// The pixels that a block of a component covers.
-    fn covered(&self, plane: &Plane, column: u32, row: u32) -> Rect {
+    fn covered(&self, plane: &Plane, column: u32, row: u32) -> Area {
         let span = |at: u32, max: u32, own: u32| at * 8 * max / own..((at + 1) * 8 * max).div_ceil(own);
         self.area(span(column, self.frame.max_h, plane.h), span(row, self.frame.max_v, plane.v))
     }

@@ -9,12 +9,12 @@ use super::*;
 const ROUNDS: u32 = 1_000;
 
 /// Tells which areas have a pixel of one of these.
-pub(in super::super) fn changed_in(holes: Vec<Rect>) -> impl Fn(Rect) -> bool {
+pub(crate) fn changed_in(holes: Vec<Area>) -> impl Fn(Area) -> bool {
     move |at| holes.iter().any(|hole| hole.intersects(&at))
 }
 
-fn area(x: u32, y: u32, width: u32, height: u32) -> Rect {
-    Rect { x, y, width, height }
+fn area(x: u32, y: u32, width: u32, height: u32) -> Area {
+    Area { x, y, width, height }
 }
 
 /// Every component's blocks, row by row.
@@ -32,7 +32,7 @@ fn blocks(file: &[u8]) -> Vec<(Plane, Vec<Vec<i16>>)> {
         .collect()
 }
 
-fn painted(image: &DynamicImage, holes: &[Rect]) -> DynamicImage {
+fn painted(image: &DynamicImage, holes: &[Area]) -> DynamicImage {
     let mut edited = image.to_rgb8();
     for hole in holes {
         for y in hole.y..hole.y + hole.height {
@@ -75,7 +75,7 @@ fn kinds() -> Vec<Kind> {
 
 /// Checks a patch against the rule: the blocks that no hole touches are the original's, the others
 /// are those of a picture encoded whole.
-fn check(original: &[u8], holes: &[Rect], what: &str) -> Vec<u8> {
+fn check(original: &[u8], holes: &[Area], what: &str) -> Vec<u8> {
     let decoded = decode(original).unwrap().image;
     let edited = painted(&decoded, holes);
     let changed = changed_in(holes.to_vec());
@@ -109,7 +109,7 @@ fn check(original: &[u8], holes: &[Rect], what: &str) -> Vec<u8> {
 
     let header = header(original).unwrap();
     let result = decode(&patched).unwrap().image;
-    let grown: Vec<Rect> = holes.iter().map(|hole| header.grow(*hole)).collect();
+    let grown: Vec<Area> = holes.iter().map(|hole| header.grow(*hole)).collect();
     for y in 0..header.height {
         for x in 0..header.width {
             if !grown.iter().any(|hole| hole.intersects(&area(x, y, 1, 1))) {
@@ -317,6 +317,67 @@ fn huffman_tables_are_kept_where_they_have_every_code() {
     assert!(keeps_tables(&file(&photo, optimised), &photo));
 }
 
+/// Tables may be defined after the scan too, where they mean nothing.
+#[test]
+fn tables_after_the_scan_are_not_taken_for_those_of_the_file() {
+    let optimised = Kind { optimised: true, ..Kind::default() };
+    let flat = file(&RgbImage::from_pixel(64, 64, Rgb([90, 90, 90])).into(), optimised);
+    let tables = flat.windows(5).enumerate().filter(|(_, head)| head[..2] == [0xff, 0xc4] && head[4] >= 0x10);
+    let for_ac = tables.flat_map(|(at, head)| &flat[at..at + 2 + usize::from(head[3])]);
+    let for_ac: Vec<u8> = for_ac.copied().collect();
+    assert!(!for_ac.is_empty());
+    for kind in [optimised, Kind { restart: 2, ..optimised }] {
+        let photo = file(&picture(150, 101), kind);
+        let mut original = photo[..photo.len() - 2].to_vec();
+        original.extend(&for_ac);
+        original.extend([0xff, 0xdd, 0, 4, 0, 7]); // and another restart interval
+        original.extend([0xff, 0xd9]);
+        check(&original, &[], "later tables");
+        check(&original, &[area(50, 30, 37, 21)], "later tables");
+    }
+}
+
+/// A run that leaves its block puts its coefficient last, where it takes a code that the file may lack.
+#[test]
+fn a_run_beyond_the_end_of_a_block_is_written_with_a_code_that_exists() {
+    let mut original = vec![0xff, 0xd8, 0xff, 0xdb, 0, 67, 0];
+    original.extend([1; 64]);
+    original.extend([0xff, 0xc0, 0, 11, 8, 0, 8, 0, 16, 1, 1, 0x11, 0]); // grey, 16 x 8
+    original.extend([0xff, 0xc4, 0, 20, 0x00, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    original.push(0); // 0: no difference
+    original.extend([0xff, 0xc4, 0, 22, 0x10, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    original.extend([0xf0, 0xf1, 0x00]); // 00: 16 zeroes, 01: 15 zeroes and a coefficient, 10: end
+    original.extend([0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0]);
+    // Block 1: 0, 00 00 00, 01 and the bit of a one. Block 2: 0, 10.
+    original.extend([0b0000_0000, 0b1101_0111]);
+    original.extend([0xff, 0xd9]);
+    assert_eq!(blocks(&original)[0].1[0][63], 1);
+    check(&original, &[], "beyond the end");
+    check(&original, &[area(9, 2, 3, 3)], "beyond the end");
+}
+
+/// A hole of single blocks must not be an encoder for each.
+#[test]
+fn a_checkerboard_takes_no_longer_than_the_whole_picture() {
+    let whole = picture(2_048, 1_024);
+    let original = file(&whole, Kind::default());
+    let edited = painted(&decode(&original).unwrap().image, &[area(0, 0, 2_048, 1_024)]);
+    let quickest = |changed: &dyn Fn(Area) -> bool| {
+        let time = || {
+            let start = std::time::Instant::now();
+            patch(&original, &edited, changed).unwrap();
+            start.elapsed()
+        };
+        (0..5).map(|_| time()).min().unwrap()
+    };
+    for period in [2, 3, 9, BRIDGED + 1, BRIDGED + 2, 40] {
+        let some = |at: Area| at.width > 8 || (at.x / 8 + at.y / 8).is_multiple_of(period);
+        let (some, all) = (quickest(&some), quickest(&|_| true));
+        println!("every {period}th block: {some:?}, all: {all:?}");
+        assert!(some < 2 * all, "every {period}th block: {some:?}, all: {all:?}");
+    }
+}
+
 #[test]
 fn a_new_brightness_alone_makes_new_tables() {
     let flat = RgbImage::from_pixel(64, 64, Rgb([90, 90, 90]));
@@ -350,7 +411,7 @@ fn random_holes_in_random_files_follow_the_rule() {
             image = image.adjust_contrast(-90.0);
         }
         let original = file(&image, kind);
-        let holes: Vec<Rect> = (0..random(4))
+        let holes: Vec<Area> = (0..random(4))
             .map(|_| {
                 let (x, y) = (random(width), random(height));
                 area(x, y, 1 + random((width - x).min(40)), 1 + random((height - y).min(40)))
