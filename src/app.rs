@@ -42,6 +42,9 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// Bytes that all uploads may take at once.
 const UPLOADS: u32 = 512 << 20;
 
+/// Bytes that all answers may take until their callers have taken them.
+const ANSWERS: u32 = 512 << 20;
+
 /// The service, with its addresses taken.
 pub struct App {
     api: TcpListener,
@@ -83,6 +86,7 @@ impl App {
             tokens,
             limits,
             uploads: Budget::new(UPLOADS),
+            answers: Budget::new(ANSWERS),
             gate,
             models: Models::new(pool, &config.inpaint_model, &config.segment_model),
             timeout: config.request_timeout,

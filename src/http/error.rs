@@ -33,6 +33,8 @@ pub enum ApiError {
     BodyTimeout,
     /// Too much is being uploaded, or the shared quotas cannot be had and must be.
     Overloaded,
+    /// Too many answers wait for their callers to take them.
+    AnswersHeld,
     /// The way of the request ended in an error.
     Inpaint(inpaint::Error),
     /// A panic, or another failure of our own.
@@ -78,7 +80,7 @@ impl ApiError {
             Self::BadFormat => (400, "invalid_format", "format must be png, webp or jpg.".into()),
             Self::PartialBox => (400, "invalid_bbox", "bbox needs all of x, y, w and h.".into()),
             Self::BodyTimeout => (408, "request_timeout", "The request body did not arrive in time.".into()),
-            Self::Overloaded => (503, "overloaded", OVERLOADED.into()),
+            Self::Overloaded | Self::AnswersHeld => (503, "overloaded", OVERLOADED.into()),
             Self::Inpaint(error) => return of_inpaint(error),
             Self::Internal(_) => (500, "inpaint_failed", FAILED.into()),
         };
@@ -99,6 +101,7 @@ impl ApiError {
         match self {
             Self::Internal(cause) => Some(cause.clone()),
             Self::Overloaded => Some("no room for the upload, or no shared quotas".to_owned()),
+            Self::AnswersHeld => Some("no room for the answer".to_owned()),
             Self::Inpaint(error) if self.public().status.is_server_error() => Some(error.to_string()),
             _ => None,
         }
@@ -166,6 +169,7 @@ mod tests {
             (ApiError::PartialBox, 400, "invalid_bbox"),
             (ApiError::BodyTimeout, 408, "request_timeout"),
             (ApiError::Overloaded, 503, "overloaded"),
+            (ApiError::AnswersHeld, 503, "overloaded"),
             (ApiError::Internal(text()), 500, "inpaint_failed"),
             (ApiError::Inpaint(E::EmptyMask), 400, "empty_mask"),
             (ApiError::Inpaint(E::BoxOutside), 400, "invalid_bbox"),

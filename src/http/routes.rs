@@ -44,6 +44,8 @@ pub struct Service {
     pub limits: Limits,
     /// Room for what they upload.
     pub uploads: Budget,
+    /// Room for answers that are on their way.
+    pub answers: Budget,
     /// Admission to the work.
     pub gate: Gate,
     /// The networks.
@@ -188,6 +190,8 @@ async fn answer(
     for (step, time) in done.timings.steps() {
         metrics::histogram!("lacuna_step_seconds", "step" => *step).record(time.as_secs_f64());
     }
+    let mut room = None;
+    service.answers.take(done.bytes.len(), &mut room).map_err(|_| ApiError::AnswersHeld)?;
     let filled = Filled {
         bytes: done.bytes,
         media_type: format.media_type(),
@@ -196,7 +200,10 @@ async fn answer(
         warnings: &done.warnings,
         timings: &done.timings,
     };
-    Ok(reply::filled(filled, context))
+    let mut response = reply::filled(filled, context);
+    // Held until the caller has taken the answer.
+    response.extensions_mut().insert(Arc::new(room));
+    Ok(response)
 }
 
 /// A page that anyone may read.

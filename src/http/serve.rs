@@ -16,7 +16,7 @@ use hyper::{
     server::conn::{http1, http2},
 };
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
@@ -26,18 +26,20 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, sleep, timeout, timeout_at},
 };
-use tokio_io_timeout::TimeoutStream;
 use tower::Service;
 use warp::{http, reply::Response};
 
-use super::tls::{HTTP2, Tls};
+use super::{
+    pace::{self, Stream, Streams},
+    tls::{HTTP2, Tls},
+};
 
 /// Connections at once.
 const MAX_CONNECTIONS: usize = 4096;
 /// How long a connection may take to send a request's header, or be idle between requests.
 const HEADER: Duration = Duration::from_secs(15);
-/// How long a client may take nothing of a reply that waits for it.
-const WRITE: Duration = Duration::from_secs(30);
+/// Requests at once on one connection, and with them answers that wait for its client.
+const STREAMS: u32 = 16;
 /// How long connections are still taken once the service is told to end: until what sends callers here
 /// has seen that it is not ready any more.
 const LEAVE: Duration = Duration::from_secs(3);
@@ -125,9 +127,9 @@ where
     S: Service<http::Request<Incoming>, Response = Response, Error = Infallible>,
     S::Future: Send + 'static,
 {
-    type Response = Response;
+    type Response = http::Response<pace::Body>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.service.poll_ready(context)
@@ -144,7 +146,7 @@ where
                     .headers_mut()
                     .insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
             }
-            Ok(response)
+            Ok(pace::paced(response))
         })
     }
 }
@@ -183,7 +185,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 async fn connection<S>(
     stream: TcpStream,
     tls: Option<Arc<Tls>>,
-    service: S,
+    service: Leaving<S>,
     watcher: Watcher,
 ) -> Result<(), Error>
 where
@@ -191,21 +193,28 @@ where
     S::Future: Send,
 {
     stream.set_nodelay(true)?;
-    let writes_in_time = |stream| {
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(WRITE));
-        Box::pin(stream)
-    };
-    match tls {
-        None => {
-            let Ok(http2) = timeout(HEADER, speaks_http2(&stream)).await else { return Ok(()) };
-            requests(writes_in_time(stream), http2?, service, watcher).await
+    let mut stream = Stream::new(stream);
+    let pace = stream.pace();
+    let served = async {
+        match tls {
+            None => {
+                let Ok(http2) = timeout(HEADER, stream.begins_with(HTTP2_PREFACE)).await else {
+                    return Ok(());
+                };
+                requests(stream, http2?, service, watcher).await
+            }
+            Some(tls) => {
+                let stream = timeout(HEADER, tls.acceptor().accept(stream)).await??;
+                let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+                requests(stream, http2, service, watcher).await
+            }
         }
-        Some(tls) => {
-            let handshake = tls.acceptor().accept(writes_in_time(stream));
-            let stream = timeout(HEADER, handshake).await??;
-            let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
-            requests(stream, http2, service, watcher).await
+    };
+    tokio::select! {
+        served = served => served,
+        () = pace.too_slow() => {
+            pace::gave_up("a connection");
+            Ok(())
         }
     }
 }
@@ -213,7 +222,7 @@ where
 async fn requests<S>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     http2: bool,
-    service: S,
+    service: Leaving<S>,
     watcher: Watcher,
 ) -> Result<(), Error>
 where
@@ -223,12 +232,12 @@ where
     let io = TokioIo::new(stream);
     let service = TowerToHyperService::new(service);
     if http2 {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let mut builder = http2::Builder::new(Streams);
         builder
             .timer(TokioTimer::new())
             .keep_alive_interval(HEADER)
             .keep_alive_timeout(HEADER)
-            .max_concurrent_streams(32)
+            .max_concurrent_streams(STREAMS)
             .max_header_list_size(16 * 1024);
         watcher.watch(builder.serve_connection(io, service)).await?;
     } else {
@@ -237,21 +246,4 @@ where
         watcher.watch(builder.serve_connection(io, service)).await?;
     }
     Ok(())
-}
-
-/// Whether the client begins as HTTP/2 does. Looks at the first bytes without taking them: the ready
-/// made detection waits for them without a limit.
-async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
-    let mut first = [0; HTTP2_PREFACE.len()];
-    loop {
-        let seen = stream.peek(&mut first).await?;
-        if seen == 0 || !HTTP2_PREFACE.starts_with(&first[..seen]) {
-            return Ok(false);
-        }
-        if seen == first.len() {
-            return Ok(true);
-        }
-        // Bytes that were seen once are seen at once again.
-        sleep(Duration::from_millis(2)).await;
-    }
 }

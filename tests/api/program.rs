@@ -77,6 +77,10 @@ impl Gateway {
         format!("http://{}/inpaint", self.address)
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     fn signal(&self, name: &str) {
         let done = Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap();
         assert!(done.success());
