@@ -160,3 +160,34 @@ async fn an_answer_that_nobody_reads_over_http2_is_given_up_and_the_connection_i
     assert_eq!(client.get(app.url("/livez")).send().await.unwrap().status(), 200);
     eventually_free(&app).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parts_header_that_does_not_end_is_refused_early() {
+    let app = spawn_app().await;
+    for (piece, pieces) in [(1, 3000), (1000, 120)] {
+        let mut stream = TcpStream::connect(app.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let head = format!(
+            "POST /inpaint HTTP/1.1\r\nhost: lacuna\r\nauthorization: Bearer {TOKEN}\r\n\
+             content-type: multipart/form-data; boundary=b\r\ncontent-length: 9000000\r\n\r\n--b\r\nx-long: "
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let (mut reading, mut writing) = stream.into_split();
+        let sending = tokio::spawn(async move {
+            for _ in 0..pieces {
+                if writing.write_all(&vec![b'a'; piece]).await.is_err() {
+                    return;
+                }
+                sleep(Duration::from_millis(2)).await;
+            }
+            // The answer comes while the rest is still owed.
+            sleep(Duration::from_secs(10)).await;
+        });
+        let mut answer = vec![0; 1024];
+        let read = timeout(Duration::from_secs(12), reading.read(&mut answer)).await;
+        let read = read.expect("the answer does not wait for the end").unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("header"), "{piece}: {answer}");
+        sending.abort();
+    }
+}
