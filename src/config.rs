@@ -52,6 +52,17 @@ pub struct Config {
     #[arg(long, env = "LACUNA_RATE_BURST", value_name = "LACUNA_RATE_BURST", default_value = "10")]
     pub rate_burst: NonZeroU32,
 
+    /// Requests that each token may have under way at once, uploads and unread answers included; so that
+    /// none takes the places of others
+    #[arg(
+        long,
+        env = "LACUNA_TOKEN_CONCURRENCY",
+        value_name = "LACUNA_TOKEN_CONCURRENCY",
+        default_value = "16"
+    )]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub token_concurrency: u16,
+
     /// Triton's model that fills holes
     #[arg(
         long,
@@ -211,6 +222,7 @@ mod tests {
             (["--triton=localhost:8001", token], "LACUNA_TRITON"),
             (["--rate-per-minute=0", token], "LACUNA_RATE_PER_MINUTE"),
             (["--rate-burst=-1", token], "LACUNA_RATE_BURST"),
+            (["--token-concurrency=0", token], "LACUNA_TOKEN_CONCURRENCY"),
             (["--max-concurrent=0", token], "LACUNA_MAX_CONCURRENT"),
             (["--max-queue=x", token], "LACUNA_MAX_QUEUE"),
             (["--request-timeout=0", token], "LACUNA_REQUEST_TIMEOUT"),

@@ -158,6 +158,7 @@ async fn inpaint_route(service: &Service, method: Method, headers: HeaderMap, mu
         let answer = AssertUnwindSafe(answer(service, &method, &headers, &mut body, &mut context));
         let answer = answer.catch_unwind().await;
         let answer = answer.unwrap_or_else(|panic| Err(ApiError::Internal(panic_text(&*panic))));
+        context.queue = service.gate.wait();
         finish(&context, "/inpaint", answer, headers, body)
     }
     .instrument(span)
@@ -181,6 +182,9 @@ async fn answer(
     context.rate = Some((caller.limiter.quota(), counted.as_ref().map_or(0, |allowed| allowed.left)));
     counted.map_err(ApiError::RateLimited)?;
 
+    // Held until the answer has been taken: uploads, places in the queue and answers are shared by all.
+    let place = Arc::clone(&caller.places).try_acquire_owned().map_err(|_| ApiError::TooManyAtOnce)?;
+
     let request = form::read(headers, body, &service.uploads).await?;
     let (mode, format) = (request.region.mode(), request.format);
     context.mode = Some(mode);
@@ -202,7 +206,7 @@ async fn answer(
     };
     let mut response = reply::filled(filled, context);
     // Held until the caller has taken the answer.
-    response.extensions_mut().insert(Arc::new(room));
+    response.extensions_mut().insert(Arc::new((room, place)));
     Ok(response)
 }
 

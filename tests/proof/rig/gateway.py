@@ -20,6 +20,7 @@ DRAIN_SECONDS = 30
 """How long the gateway may take to end once it is told to."""
 _START_SECONDS = 30
 _UNBOUNDED = {"LACUNA_RATE_PER_MINUTE": "1000000000", "LACUNA_RATE_BURST": "1000000000"}
+_UNBOUNDED["LACUNA_TOKEN_CONCURRENCY"] = "1000"
 
 
 class Gateway:
