@@ -75,6 +75,8 @@ impl Region {
 pub struct Done {
     /// The filled photo's file, in the format asked for.
     pub bytes: Vec<u8>,
+    /// The label of the model that filled it, where it was filled.
+    pub model: String,
     /// What the caller should know of it.
     pub warnings: Vec<String>,
     /// How long each step took.
@@ -162,7 +164,7 @@ pub async fn run(request: Request, gate: &Gate, models: &Models, deadline: Insta
     };
     let (feather, windows) = bench.plan(mask, request.dilation).await?;
     let hole = feather.hole().clone();
-    let picture = bench.fill(picture, feather, windows).await?;
+    let (picture, model) = bench.fill(picture, feather, windows).await?;
     let share = hole.count() as f64 / picture.area().area() as f64;
     let encoded = match (header.format, request.format) {
         (Format::Jpeg, OutputFormat::Jpeg) => bench.encode_into(original, picture, hole).await?,
@@ -171,7 +173,7 @@ pub async fn run(request: Request, gate: &Gate, models: &Models, deadline: Insta
 
     let half = (share > 0.5).then(|| format!("hole covers {:.0}% of the image", share * 100.0));
     let warnings = half.into_iter().chain(encoded.warning.map(str::to_owned)).collect();
-    Ok(Done { bytes: encoded.bytes, warnings, timings: bench.timings })
+    Ok(Done { bytes: encoded.bytes, model, warnings, timings: bench.timings })
 }
 
 /// The box of a caller as a rectangle of the photo, if it has pixels and all of them are in it.
@@ -252,9 +254,10 @@ impl Bench<'_> {
         mut photo: Picture,
         feather: Feather,
         windows: Vec<Window>,
-    ) -> Result<Picture, Error> {
+    ) -> Result<(Picture, String), Error> {
         let feather = Arc::new(feather);
         let mut open = feather.hole().clone();
+        let mut model = String::new();
         for wave in windows.chunk_by(|a, b| a.wave == b.wave) {
             let wave = wave.to_vec();
             let cut = self.work("composite", move || {
@@ -266,7 +269,8 @@ impl Bench<'_> {
             let called = Instant::now();
             let fills =
                 try_join_all(tiles.into_iter().map(|tile| self.models.inpaint(tile, self.deadline.into())));
-            let fills = fills.await?;
+            let (fills, labels): (Vec<_>, Vec<_>) = fills.await?.into_iter().unzip();
+            model = labels.into_iter().next_back().unwrap_or(model);
             self.timings.add("inpaint", called);
 
             let feather = Arc::clone(&feather);
@@ -281,7 +285,7 @@ impl Bench<'_> {
             });
             (photo, open) = paste.await?;
         }
-        Ok(photo)
+        Ok((photo, model))
     }
 
     async fn encode(&mut self, photo: Picture, format: OutputFormat) -> Result<picture::Encoded, Error> {

@@ -199,7 +199,7 @@ async fn answer(
     let filled = Filled {
         bytes: done.bytes,
         media_type: format.media_type(),
-        model: &service.models.inpainter(),
+        model: &done.model,
         mode,
         warnings: &done.warnings,
         timings: &done.timings,
