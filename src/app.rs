@@ -29,10 +29,6 @@ use crate::{
     triton::{self, Models, Pool},
 };
 
-/// How long what is under way may take to end once the service is told to. Longer than a request may
-/// take is never needed.
-const DRAIN: Duration = Duration::from_secs(30);
-
 /// How often files that may change are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -54,6 +50,8 @@ pub struct App {
     /// Files that are read again when they change.
     files: Vec<PathBuf>,
     metrics: PrometheusHandle,
+    /// How long what is under way may take to end once the service is told to.
+    drain: Duration,
 }
 
 impl App {
@@ -93,7 +91,8 @@ impl App {
             draining: AtomicBool::new(false),
         };
         let tls = tls.transpose()?.map(Arc::new);
-        Ok(Self { api, admin, service: Arc::new(service), tls, files, metrics: telemetry::metrics()? })
+        let drain = config.drain_timeout.unwrap_or(config.request_timeout);
+        Ok(Self { api, admin, service: Arc::new(service), tls, files, metrics: telemetry::metrics()?, drain })
     }
 
     /// The address of the API.
@@ -124,12 +123,12 @@ impl App {
         let for_operators = warp::service(http::admin(Arc::clone(&self.service), self.metrics));
         let api = http::serve(api, routes, ends.clone());
         let admin = http::serve(admin, for_operators, ends);
-        let service = self.service;
+        let (service, drain) = (self.service, self.drain);
         let end = async move {
             stop.await;
             tracing::info!("draining");
             service.draining.store(true, Ordering::Relaxed);
-            ending.send_replace(Stop::By(Instant::now() + DRAIN));
+            ending.send_replace(Stop::By(Instant::now() + drain));
         };
         tokio::join!(api, admin, end);
         follow.abort();

@@ -135,6 +135,12 @@ pub struct Config {
     #[arg(value_parser = seconds)]
     pub request_timeout: Duration,
 
+    /// How long what is under way may take to end once the service is told to end, in seconds; as long
+    /// as a request may take without it
+    #[arg(long, env = "LACUNA_DRAIN_TIMEOUT", value_name = "LACUNA_DRAIN_TIMEOUT")]
+    #[arg(value_parser = seconds)]
+    pub drain_timeout: Option<Duration>,
+
     /// Form of the log lines
     #[arg(long, env = "LACUNA_LOG_FORMAT", value_name = "LACUNA_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
@@ -226,6 +232,7 @@ mod tests {
             (["--max-concurrent=0", token], "LACUNA_MAX_CONCURRENT"),
             (["--max-queue=x", token], "LACUNA_MAX_QUEUE"),
             (["--request-timeout=0", token], "LACUNA_REQUEST_TIMEOUT"),
+            (["--drain-timeout=never", token], "LACUNA_DRAIN_TIMEOUT"),
             (["--inpaint-model=", token], "LACUNA_INPAINT_MODEL"),
             (["--rate-burst=1", "--rate-per-minute=60"], "LACUNA_TOKENS"),
             (["--tokens=s3cret", token], "LACUNA_TOKENS"),

@@ -123,8 +123,8 @@ pub enum Error {
     /// Too much waits already.
     #[error(transparent)]
     Overloaded(#[from] Full),
-    /// The deadline passed while the request waited for its turn.
-    #[error("the deadline passed in the queue")]
+    /// The deadline passed while the request waited for its turn, or between two steps.
+    #[error("the deadline passed in the queue or between two steps")]
     Late,
     /// The networks gave no answer.
     #[error(transparent)]
@@ -311,6 +311,10 @@ impl Bench<'_> {
         run: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
         let started = Instant::now();
+        // Work that nobody waits for any more is not begun.
+        if started >= self.deadline {
+            return Err(Error::Late);
+        }
         let permit = Arc::clone(&self.permit);
         let span = tracing::info_span!("step", otel.name = step);
         let done = spawn_blocking(move || {

@@ -151,18 +151,35 @@ fn body<B: Buf>(chunks: impl Stream<Item = Result<B, warp::Error>> + Send + 'sta
 }
 
 async fn inpaint_route(service: &Service, method: Method, headers: HeaderMap, mut body: Body) -> Response {
-    let mut context = Context::new(&headers);
-    let span = telemetry::request_span(&headers, &context.id);
+    let mut underway = Underway { context: Context::new(&headers), ended: false };
+    let span = telemetry::request_span(&headers, &underway.context.id);
     async {
+        let context = &mut underway.context;
         // A panic on the way is this request's failure, and no other's.
-        let answer = AssertUnwindSafe(answer(service, &method, &headers, &mut body, &mut context));
+        let answer = AssertUnwindSafe(answer(service, &method, &headers, &mut body, context));
         let answer = answer.catch_unwind().await;
         let answer = answer.unwrap_or_else(|panic| Err(ApiError::Internal(panic_text(&*panic))));
         context.queue = service.gate.wait();
-        finish(&context, "/inpaint", answer, headers, body)
+        underway.ended = true;
+        finish(&underway.context, "/inpaint", answer, headers, body)
     }
     .instrument(span)
     .await
+}
+
+/// A request that is not answered yet. Dropped before it is, its caller hung up: which is counted and told,
+/// as 499, since no answer will be.
+struct Underway {
+    context: Context,
+    ended: bool,
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        if !self.ended {
+            tell(&self.context, "/inpaint", 499);
+        }
+    }
 }
 
 /// The order of the checks: method, token, rate limit, size and form, picture.
@@ -252,7 +269,12 @@ fn finish(
     if refused {
         body.linger(&headers);
     }
-    let status = response.status().as_u16();
+    tell(context, route, response.status().as_u16());
+    context.finish(response)
+}
+
+/// Counts and logs how a request ended.
+fn tell(context: &Context, route: &'static str, status: u16) {
     let (mode, seconds) = (context.mode.unwrap_or("none"), context.started.elapsed().as_secs_f64());
     metrics::counter!("lacuna_requests_total", "route" => route, "status" => status.to_string(), "mode" => mode).increment(1);
     metrics::histogram!("lacuna_request_seconds", "route" => route, "mode" => mode).record(seconds);
@@ -260,7 +282,6 @@ fn finish(
         let caller = context.caller.as_deref().unwrap_or("-");
         tracing::info!(caller, status, mode, ms = (seconds * 1000.0).round(), "request");
     }
-    context.finish(response)
 }
 
 /// What warp itself turned down: a path that is not text, for one.

@@ -43,8 +43,6 @@ const STREAMS: u32 = 16;
 /// How long connections are still taken once the service is told to end: until what sends callers here
 /// has seen that it is not ready any more.
 const LEAVE: Duration = Duration::from_secs(3);
-/// How often it is looked whether the last caller has left.
-const LEFT: Duration = Duration::from_millis(20);
 /// How long to wait after the machine refused a connection (no file descriptors, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What every HTTP/2 connection begins with (RFC 9113, section 3.4).
@@ -81,17 +79,15 @@ where
     let graceful = GracefulShutdown::new();
     let service = Leaving { service, stop: stop.clone() };
     {
-        let all_left = async {
+        let left = async {
             let _ = stop.wait_for(|stop| *stop != Stop::No).await;
-            let end = Instant::now() + LEAVE;
-            while graceful.count() > 0 && Instant::now() < end {
-                sleep(LEFT).await;
-            }
+            // Also with no caller at the moment: what sends them here looks only now and then.
+            sleep(LEAVE).await;
         };
-        let mut all_left = pin!(all_left);
+        let mut left = pin!(left);
         loop {
             let accepted = tokio::select! {
-                () = &mut all_left => break,
+                () = &mut left => break,
                 accepted = accept(&listener.socket, &places) => accepted,
             };
             let Ok((stream, peer, place)) = accepted else {
