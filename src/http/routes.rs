@@ -153,7 +153,7 @@ fn body<B: Buf>(chunks: impl Stream<Item = Result<B, warp::Error>> + Send + 'sta
 async fn inpaint_route(service: &Service, method: Method, headers: HeaderMap, mut body: Body) -> Response {
     let mut underway = Underway { context: Context::new(&headers), ended: false };
     let span = telemetry::request_span(&headers, &underway.context.id);
-    async {
+    async move {
         let context = &mut underway.context;
         // A panic on the way is this request's failure, and no other's.
         let answer = AssertUnwindSafe(answer(service, &method, &headers, &mut body, context));
