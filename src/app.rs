@@ -52,6 +52,8 @@ pub struct App {
     metrics: PrometheusHandle,
     /// How long what is under way may take to end once the service is told to.
     drain: Duration,
+    /// How long a connection is kept between two requests.
+    idle: Duration,
 }
 
 impl App {
@@ -91,8 +93,18 @@ impl App {
             draining: AtomicBool::new(false),
         };
         let tls = tls.transpose()?.map(Arc::new);
+        let idle = config.idle_timeout;
         let drain = config.drain_timeout.unwrap_or(config.request_timeout);
-        Ok(Self { api, admin, service: Arc::new(service), tls, files, metrics: telemetry::metrics()?, drain })
+        Ok(Self {
+            api,
+            admin,
+            service: Arc::new(service),
+            tls,
+            files,
+            metrics: telemetry::metrics()?,
+            drain,
+            idle,
+        })
     }
 
     /// The address of the API.
@@ -117,8 +129,8 @@ impl App {
         let (ending, ends) = watch::channel(Stop::No);
         let follow = tokio::spawn(follow(self.files, Arc::clone(&self.service), self.tls.clone()));
         let upkeep = tokio::spawn(upkeep(self.metrics.clone(), Arc::clone(&self.service)));
-        let api = Listener { socket: self.api, tls: self.tls, name: "api" };
-        let admin = Listener { socket: self.admin, tls: None, name: "admin" };
+        let api = Listener { socket: self.api, tls: self.tls, idle: self.idle, name: "api" };
+        let admin = Listener { socket: self.admin, tls: None, idle: self.idle, name: "admin" };
         let routes = warp::service(http::routes(Arc::clone(&self.service)));
         let for_operators = warp::service(http::admin(Arc::clone(&self.service), self.metrics));
         let api = http::serve(api, routes, ends.clone());

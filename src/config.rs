@@ -141,6 +141,12 @@ pub struct Config {
     #[arg(value_parser = seconds)]
     pub drain_timeout: Option<Duration>,
 
+    /// How long an HTTP/1.1 connection is kept between two requests, in seconds; longer than a proxy in
+    /// front keeps it, so that none is closed under a request
+    #[arg(long, env = "LACUNA_IDLE_TIMEOUT", value_name = "LACUNA_IDLE_TIMEOUT", default_value = "75")]
+    #[arg(value_parser = seconds)]
+    pub idle_timeout: Duration,
+
     /// Form of the log lines
     #[arg(long, env = "LACUNA_LOG_FORMAT", value_name = "LACUNA_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,

@@ -10,7 +10,7 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
@@ -26,7 +26,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     net::TcpStream,
     task::futures::TaskLocalFuture,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval},
 };
 use warp::{http::Extensions, reply::Response};
 
@@ -40,11 +40,19 @@ const LEAST: u64 = 80 * 1024;
 /// outside any budget.
 const PART: usize = 32 * 1024;
 
+/// How long an HTTP/1.1 client may take to send a request's header, once it has begun to.
+pub const HEADER: Duration = Duration::from_secs(15);
+
 /// What a client has taken of something that is sent to it.
 #[derive(Debug, Default)]
 pub struct Pace {
     taken: AtomicU64,
     waiting: AtomicBool,
+    /// Whether it speaks HTTP/1.1, whether one of its requests is under way, and since when it sends the
+    /// header of the next. HTTP/1.1's own limit has to leave it idle for longer than a header may take.
+    http1: AtomicBool,
+    busy: AtomicBool,
+    header: Mutex<Option<Instant>>,
 }
 
 impl Pace {
@@ -56,7 +64,33 @@ impl Pace {
         self.waiting.store(waiting, Ordering::Relaxed);
     }
 
-    /// Ends once the client has taken too little for too long.
+    /// The connection is one of HTTP/1.1, whose first request's header is due.
+    pub fn speaks_http1(&self) {
+        self.http1.store(true, Ordering::Relaxed);
+        self.heard();
+    }
+
+    /// A request has begun, whose header has been read.
+    pub fn begins(&self) {
+        self.busy.store(true, Ordering::Relaxed);
+        *self.header() = None;
+    }
+
+    fn ends(&self) {
+        self.busy.store(false, Ordering::Relaxed);
+    }
+
+    fn heard(&self) {
+        if self.http1.load(Ordering::Relaxed) && !self.busy.load(Ordering::Relaxed) {
+            self.header().get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn header(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.header.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends once the client has taken too little for too long, or sends a header that does not end.
     pub async fn too_slow(&self) {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -64,6 +98,9 @@ impl Pace {
         let mut looks = 0;
         loop {
             look.tick().await;
+            if self.header().is_some_and(|since| since.elapsed() >= HEADER) {
+                return;
+            }
             if !self.waiting.load(Ordering::Relaxed) {
                 looks = 0;
                 continue;
@@ -106,8 +143,8 @@ where
 
 /// Counts and tells that a client was given up.
 pub fn gave_up(what: &'static str) {
-    metrics::counter!("lacuna_slow_readers_total").increment(1);
-    tracing::info!(what, "given up: its reader is too slow");
+    metrics::counter!("lacuna_slow_clients_total").increment(1);
+    tracing::info!(what, "given up: its client is too slow");
 }
 
 /// The body of an answer, as it is handed out.
@@ -116,18 +153,26 @@ pub struct Body {
     inner: Response,
     rest: Bytes,
     pace: Option<Arc<Pace>>,
+    /// The connection's.
+    line: Arc<Pace>,
     /// What is to be held until the answer has been taken.
     _held: Extensions,
 }
 
 /// Hands the answer's body out at the client's pace. What its extensions hold is held until the last
 /// byte has been taken or the client is gone. Called where the answer is sent.
-pub fn paced(response: Response) -> hyper::Response<Body> {
+pub fn paced(response: Response, line: Arc<Pace>) -> hyper::Response<Body> {
     let (mut parts, body) = response.into_parts();
     let pace = ANSWER.try_with(Arc::clone).ok();
     let held = std::mem::take(&mut parts.extensions);
     let inner = Response::new(body);
-    hyper::Response::from_parts(parts, Body { inner, rest: Bytes::new(), pace, _held: held })
+    hyper::Response::from_parts(parts, Body { inner, rest: Bytes::new(), pace, line, _held: held })
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        self.line.ends();
+    }
 }
 
 impl hyper::body::Body for Body {
@@ -226,7 +271,12 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         let left = &self.first[self.again..];
         if left.is_empty() {
-            return Pin::new(&mut self.tcp).poll_read(context, into);
+            let before = into.filled().len();
+            let read = Pin::new(&mut self.tcp).poll_read(context, into);
+            if into.filled().len() > before {
+                self.pace.heard();
+            }
+            return read;
         }
         let count = left.len().min(into.remaining());
         into.put_slice(&left[..count]);

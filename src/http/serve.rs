@@ -30,14 +30,12 @@ use tower::Service;
 use warp::{http, reply::Response};
 
 use super::{
-    pace::{self, Stream, Streams},
+    pace::{self, HEADER, Pace, Stream, Streams},
     tls::{HTTP2, Tls},
 };
 
 /// Connections at once.
 const MAX_CONNECTIONS: usize = 4096;
-/// How long a connection may take to send a request's header, or be idle between requests.
-const HEADER: Duration = Duration::from_secs(15);
 /// Requests at once on one connection, and with them answers that wait for its client.
 const STREAMS: u32 = 16;
 /// How long connections are still taken once the service is told to end: until what sends callers here
@@ -64,6 +62,8 @@ pub struct Listener {
     pub socket: TcpListener,
     /// TLS, if connections are to use it.
     pub tls: Option<Arc<Tls>>,
+    /// How long a connection of HTTP/1.1 is kept between two requests.
+    pub idle: Duration,
     /// Its name in the metrics.
     pub name: &'static str,
 }
@@ -77,7 +77,7 @@ where
 {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
-    let service = Leaving { service, stop: stop.clone() };
+    let service = Leaving { service, stop: stop.clone(), line: Arc::default() };
     {
         let left = async {
             let _ = stop.wait_for(|stop| *stop != Stop::No).await;
@@ -95,10 +95,10 @@ where
                 continue;
             };
             let (service, watcher) = (service.clone(), graceful.watcher());
-            let (tls, counted) = (listener.tls.clone(), Connected::new(listener.name));
+            let (tls, counted, idle) = (listener.tls.clone(), Connected::new(listener.name), listener.idle);
             tokio::spawn(async move {
                 let (_place, _counted) = (place, counted);
-                if let Err(error) = connection(stream, tls, service, watcher).await {
+                if let Err(error) = connection(stream, tls, service, watcher, idle).await {
                     tracing::debug!(%peer, %error, "connection ended");
                 }
             });
@@ -116,6 +116,8 @@ where
 struct Leaving<S> {
     service: S,
     stop: watch::Receiver<Stop>,
+    /// The connection's pace.
+    line: Arc<Pace>,
 }
 
 impl<S> Service<http::Request<Incoming>> for Leaving<S>
@@ -134,7 +136,9 @@ where
     fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
         // HTTP/2 has a message of its own for it, and no such field.
         let has_field = request.version() < http::Version::HTTP_2;
+        self.line.begins();
         let (answer, stop) = (self.service.call(request), self.stop.clone());
+        let line = Arc::clone(&self.line);
         Box::pin(async move {
             let mut response = answer.await?;
             if has_field && *stop.borrow() != Stop::No {
@@ -142,7 +146,7 @@ where
                     .headers_mut()
                     .insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
             }
-            Ok(pace::paced(response))
+            Ok(pace::paced(response, line))
         })
     }
 }
@@ -181,8 +185,9 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 async fn connection<S>(
     stream: TcpStream,
     tls: Option<Arc<Tls>>,
-    service: Leaving<S>,
+    mut service: Leaving<S>,
     watcher: Watcher,
+    idle: Duration,
 ) -> Result<(), Error>
 where
     S: Service<http::Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
@@ -191,18 +196,19 @@ where
     stream.set_nodelay(true)?;
     let mut stream = Stream::new(stream);
     let pace = stream.pace();
+    service.line = Arc::clone(&pace);
     let served = async {
         match tls {
             None => {
                 let Ok(http2) = timeout(HEADER, stream.begins_with(HTTP2_PREFACE)).await else {
                     return Ok(());
                 };
-                requests(stream, http2?, service, watcher).await
+                requests(stream, http2?, service, watcher, idle).await
             }
             Some(tls) => {
                 let stream = timeout(HEADER, tls.acceptor().accept(stream)).await??;
                 let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
-                requests(stream, http2, service, watcher).await
+                requests(stream, http2, service, watcher, idle).await
             }
         }
     };
@@ -220,12 +226,16 @@ async fn requests<S>(
     http2: bool,
     service: Leaving<S>,
     watcher: Watcher,
+    idle: Duration,
 ) -> Result<(), Error>
 where
     S: Service<http::Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
     let io = TokioIo::new(stream);
+    if !http2 {
+        service.line.speaks_http1();
+    }
     let service = TowerToHyperService::new(service);
     if http2 {
         let mut builder = http2::Builder::new(Streams);
@@ -238,7 +248,7 @@ where
         watcher.watch(builder.serve_connection(io, service)).await?;
     } else {
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEADER);
+        builder.timer(TokioTimer::new()).header_read_timeout(idle);
         watcher.watch(builder.serve_connection(io, service)).await?;
     }
     Ok(())

@@ -133,7 +133,7 @@ async fn a_reader_that_dribbles_over_http1_is_given_up() {
 async fn eventually_free(app: &TestApp) {
     let gauge = async || {
         let text = app.client.get(format!("http://{}/metrics", app.admin)).send().await.unwrap();
-        text.text().await.unwrap().contains("lacuna_slow_readers_total")
+        text.text().await.unwrap().contains("lacuna_slow_clients_total")
     };
     crate::program::eventually("it is counted", gauge).await;
 }
