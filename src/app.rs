@@ -29,10 +29,6 @@ use crate::{
     triton::{self, Models, Pool},
 };
 
-/// How long what is under way may take to end once the service is told to. Longer than a request may
-/// take is never needed.
-const DRAIN: Duration = Duration::from_secs(30);
-
 /// How often files that may change are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -41,6 +37,9 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Bytes that all uploads may take at once.
 const UPLOADS: u32 = 512 << 20;
+
+/// Bytes that all answers may take until their callers have taken them.
+const ANSWERS: u32 = 512 << 20;
 
 /// The service, with its addresses taken.
 pub struct App {
@@ -51,6 +50,10 @@ pub struct App {
     /// Files that are read again when they change.
     files: Vec<PathBuf>,
     metrics: PrometheusHandle,
+    /// How long what is under way may take to end once the service is told to.
+    drain: Duration,
+    /// How long a connection is kept between two requests.
+    idle: Duration,
 }
 
 impl App {
@@ -83,13 +86,25 @@ impl App {
             tokens,
             limits,
             uploads: Budget::new(UPLOADS),
+            answers: Budget::new(ANSWERS),
             gate,
             models: Models::new(pool, &config.inpaint_model, &config.segment_model),
             timeout: config.request_timeout,
             draining: AtomicBool::new(false),
         };
         let tls = tls.transpose()?.map(Arc::new);
-        Ok(Self { api, admin, service: Arc::new(service), tls, files, metrics: telemetry::metrics()? })
+        let idle = config.idle_timeout;
+        let drain = config.drain_timeout.unwrap_or(config.request_timeout);
+        Ok(Self {
+            api,
+            admin,
+            service: Arc::new(service),
+            tls,
+            files,
+            metrics: telemetry::metrics()?,
+            drain,
+            idle,
+        })
     }
 
     /// The address of the API.
@@ -114,16 +129,16 @@ impl App {
         let (ending, ends) = watch::channel(Stop::No);
         let follow = tokio::spawn(follow(self.files, Arc::clone(&self.service), self.tls.clone()));
         let upkeep = tokio::spawn(upkeep(self.metrics.clone(), Arc::clone(&self.service)));
-        let api = Listener { socket: self.api, tls: self.tls, name: "api" };
-        let admin = Listener { socket: self.admin, tls: None, name: "admin" };
+        let api = Listener { socket: self.api, tls: self.tls, idle: self.idle, name: "api" };
+        let admin = Listener { socket: self.admin, tls: None, idle: self.idle, name: "admin" };
         let api = http::serve_api(api, Arc::clone(&self.service), ends.clone());
         let admin = http::serve_admin(admin, Arc::clone(&self.service), self.metrics, ends);
-        let service = self.service;
+        let (service, drain) = (self.service, self.drain);
         let end = async move {
             stop.await;
             tracing::info!("draining");
             service.draining.store(true, Ordering::Relaxed);
-            ending.send_replace(Stop::By(Instant::now() + DRAIN));
+            ending.send_replace(Stop::By(Instant::now() + drain));
         };
         tokio::join!(api, admin, end);
         follow.abort();

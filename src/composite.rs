@@ -1,5 +1,7 @@
 //! Putting a fill into the photo: under the mask only, and softly at its border.
 
+use rayon::prelude::*;
+
 use crate::{
     geometry::Rect,
     mask::Mask,
@@ -24,7 +26,10 @@ impl Feather {
     /// For a mask and the radius of its dilation, in pixels.
     pub fn new(mask: &Mask, dilation: u32) -> Self {
         let fade = (dilation / 2).min(MAX_FADE);
-        Self { steps: (dilation - fade..=dilation).map(|radius| mask.dilate(radius)).collect() }
+        // On all cores: these are most of what a mask costs.
+        Self {
+            steps: (dilation - fade..=dilation).into_par_iter().map(|radius| mask.dilate(radius)).collect(),
+        }
     }
 
     /// The hole: the mask, dilated.

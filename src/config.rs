@@ -52,6 +52,17 @@ pub struct Config {
     #[arg(long, env = "LACUNA_RATE_BURST", value_name = "LACUNA_RATE_BURST", default_value = "10")]
     pub rate_burst: NonZeroU32,
 
+    /// Requests that each token may have under way at once, uploads and unread answers included; so that
+    /// none takes the places of others
+    #[arg(
+        long,
+        env = "LACUNA_TOKEN_CONCURRENCY",
+        value_name = "LACUNA_TOKEN_CONCURRENCY",
+        default_value = "16"
+    )]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub token_concurrency: u16,
+
     /// Triton's model that fills holes
     #[arg(
         long,
@@ -123,6 +134,18 @@ pub struct Config {
     )]
     #[arg(value_parser = seconds)]
     pub request_timeout: Duration,
+
+    /// How long what is under way may take to end once the service is told to end, in seconds; as long
+    /// as a request may take without it
+    #[arg(long, env = "LACUNA_DRAIN_TIMEOUT", value_name = "LACUNA_DRAIN_TIMEOUT")]
+    #[arg(value_parser = seconds)]
+    pub drain_timeout: Option<Duration>,
+
+    /// How long an HTTP/1.1 connection is kept between two requests, in seconds; longer than a proxy in
+    /// front keeps it, so that none is closed under a request
+    #[arg(long, env = "LACUNA_IDLE_TIMEOUT", value_name = "LACUNA_IDLE_TIMEOUT", default_value = "75")]
+    #[arg(value_parser = seconds)]
+    pub idle_timeout: Duration,
 
     /// Form of the log lines
     #[arg(long, env = "LACUNA_LOG_FORMAT", value_name = "LACUNA_LOG_FORMAT", default_value = "text")]
@@ -211,9 +234,11 @@ mod tests {
             (["--triton=localhost:8001", token], "LACUNA_TRITON"),
             (["--rate-per-minute=0", token], "LACUNA_RATE_PER_MINUTE"),
             (["--rate-burst=-1", token], "LACUNA_RATE_BURST"),
+            (["--token-concurrency=0", token], "LACUNA_TOKEN_CONCURRENCY"),
             (["--max-concurrent=0", token], "LACUNA_MAX_CONCURRENT"),
             (["--max-queue=x", token], "LACUNA_MAX_QUEUE"),
             (["--request-timeout=0", token], "LACUNA_REQUEST_TIMEOUT"),
+            (["--drain-timeout=never", token], "LACUNA_DRAIN_TIMEOUT"),
             (["--inpaint-model=", token], "LACUNA_INPAINT_MODEL"),
             (["--rate-burst=1", "--rate-per-minute=60"], "LACUNA_TOKENS"),
             (["--tokens=s3cret", token], "LACUNA_TOKENS"),

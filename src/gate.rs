@@ -1,6 +1,12 @@
 //! Admission: how much may be worked on at once, how much may wait, and how many bytes all of it takes.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -24,6 +30,8 @@ pub struct Gate {
     workers: Arc<Semaphore>,
     /// One permit for each [`GRAIN`] of decoded bytes.
     decoded: Arc<Semaphore>,
+    /// How long a photo is at work, in microseconds: a mean in which the latest count most.
+    usual: Arc<AtomicU64>,
 }
 
 /// Bytes that one permit of weight stands for.
@@ -35,6 +43,18 @@ pub struct Permit {
     _place: OwnedSemaphorePermit,
     _worker: OwnedSemaphorePermit,
     _decoded: OwnedSemaphorePermit,
+    began: Instant,
+    usual: Arc<AtomicU64>,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let took = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let before = self.usual.load(Ordering::Relaxed);
+        // Two that end at once may lose one of the two: it is an estimate.
+        let mean = if before == 0 { took } else { before - before / 8 + took / 8 };
+        self.usual.store(mean, Ordering::Relaxed);
+    }
 }
 
 /// There is no room.
@@ -61,6 +81,7 @@ impl Gate {
             places: Arc::new(Semaphore::new(limits.workers + limits.queue)),
             workers: Arc::new(Semaphore::new(limits.workers)),
             decoded: Arc::new(Semaphore::new(grains(limits.decoded) as usize)),
+            usual: Arc::default(),
         }
     }
 
@@ -75,7 +96,15 @@ impl Gate {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Full)?;
         let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(|_| Full)?;
         let decoded = Arc::clone(&self.decoded).acquire_many_owned(weight).await.map_err(|_| Full)?;
-        Ok(Permit { _place: place, _worker: worker, _decoded: decoded })
+        let (began, usual) = (Instant::now(), Arc::clone(&self.usual));
+        Ok(Permit { _place: place, _worker: worker, _decoded: decoded, began, usual })
+    }
+
+    /// How long it takes until what waits now is at work, as things go.
+    pub fn wait(&self) -> Duration {
+        let usual = Duration::from_micros(self.usual.load(Ordering::Relaxed));
+        let ahead = self.load().waiting + 1;
+        usual.mul_f64(ahead as f64 / self.limits.workers as f64)
     }
 
     /// What is inside now.
@@ -172,6 +201,18 @@ mod tests {
         assert_eq!(gate.load().decoded, 10 * GRAIN);
         drop(heavy);
         let (_a, _b) = (gate.enter(4 * GRAIN).await.unwrap(), gate.enter(6 * GRAIN).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn the_wait_is_that_of_the_queue_at_its_usual_pace() {
+        let gate = gate(2, 8, GRAIN);
+        assert_eq!(gate.wait(), Duration::ZERO);
+        gate.usual.store(4_000_000, Ordering::Relaxed);
+        assert_eq!(gate.wait(), Duration::from_secs(2));
+        let _working = [gate.enter(0).await.unwrap(), gate.enter(0).await.unwrap()];
+        let _waiting = [entering(&gate, 0), entering(&gate, 0), entering(&gate, 0)];
+        tokio::task::yield_now().await;
+        assert_eq!(gate.wait(), Duration::from_secs(8));
     }
 
     #[test]

@@ -51,6 +51,14 @@ impl Rect {
         self.x < other.right() && other.x < self.right() && self.y < other.bottom() && other.y < self.bottom()
     }
 
+    /// What this and `other` have in common, if they have anything.
+    pub fn intersection(&self, other: &Rect) -> Option<Self> {
+        self.intersects(other).then(|| {
+            let (x, y) = (self.x.max(other.x), self.y.max(other.y));
+            Self::from_edges(x, y, self.right().min(other.right()), self.bottom().min(other.bottom()))
+        })
+    }
+
     /// The smallest rectangle that holds both.
     pub fn union(&self, other: &Rect) -> Self {
         Self::from_edges(

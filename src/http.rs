@@ -4,6 +4,7 @@ mod auth;
 mod error;
 mod form;
 mod limit;
+mod pace;
 mod pages;
 mod reply;
 mod routes;

@@ -75,6 +75,8 @@ impl Region {
 pub struct Done {
     /// The filled photo's file, in the format asked for.
     pub bytes: Vec<u8>,
+    /// The label of the model that filled it, where it was filled.
+    pub model: String,
     /// What the caller should know of it.
     pub warnings: Vec<String>,
     /// How long each step took.
@@ -121,8 +123,8 @@ pub enum Error {
     /// Too much waits already.
     #[error(transparent)]
     Overloaded(#[from] Full),
-    /// The deadline passed while the request waited for its turn.
-    #[error("the deadline passed in the queue")]
+    /// The deadline passed while the request waited for its turn, or between two steps.
+    #[error("the deadline passed in the queue or between two steps")]
     Late,
     /// The networks gave no answer.
     #[error(transparent)]
@@ -162,13 +164,13 @@ pub async fn run(request: Request, gate: &Gate, models: &Models, deadline: Insta
     };
     let (feather, windows) = context.plan(mask, request.dilation).await?;
     let hole = feather.hole().clone();
-    let picture = context.fill(picture, feather, windows).await?;
+    let (picture, model) = context.fill(picture, feather, windows).await?;
     let share = hole.count() as f64 / picture.area().area() as f64;
     let encoded = context.encode(original, header, picture, hole, request.format).await?;
 
     let half = (share > 0.5).then(|| format!("hole covers {:.0}% of the image", share * 100.0));
     let warnings = half.into_iter().chain(encoded.warning.map(str::to_owned)).collect();
-    Ok(Done { bytes: encoded.bytes, warnings, timings: context.timings })
+    Ok(Done { bytes: encoded.bytes, model, warnings, timings: context.timings })
 }
 
 /// The box of a caller as a rectangle of the photo, if it has pixels and all of them are in it.
@@ -249,9 +251,10 @@ impl RequestContext<'_> {
         mut photo: Picture,
         feather: Feather,
         windows: Vec<Window>,
-    ) -> Result<Picture, Error> {
+    ) -> Result<(Picture, String), Error> {
         let feather = Arc::new(feather);
         let mut open = feather.hole().clone();
+        let mut model = String::new();
         for wave in windows.chunk_by(|a, b| a.wave == b.wave) {
             let wave = wave.to_vec();
             let cut = self.work("composite", move || {
@@ -263,7 +266,8 @@ impl RequestContext<'_> {
             let called = Instant::now();
             let fills =
                 try_join_all(tiles.into_iter().map(|tile| self.models.inpaint(tile, self.deadline.into())));
-            let fills = fills.await?;
+            let (fills, labels): (Vec<_>, Vec<_>) = fills.await?.into_iter().unzip();
+            model = labels.into_iter().next_back().unwrap_or(model);
             self.timings.add("inpaint", called);
 
             let feather = Arc::clone(&feather);
@@ -278,7 +282,7 @@ impl RequestContext<'_> {
             });
             (photo, open) = paste.await?;
         }
-        Ok(photo)
+        Ok((photo, model))
     }
 
     async fn encode(
@@ -302,6 +306,10 @@ impl RequestContext<'_> {
         run: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
         let started = Instant::now();
+        // Work that nobody waits for any more is not begun.
+        if started >= self.deadline {
+            return Err(Error::Late);
+        }
         let permit = Arc::clone(&self.permit);
         let span = tracing::info_span!("step", otel.name = step);
         let done = spawn_blocking(move || {

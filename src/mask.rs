@@ -107,16 +107,21 @@ impl Mask {
 
     /// The smallest rectangle that holds the part of the set inside `rect`, if there is one.
     pub fn bounds_within(&self, rect: Rect) -> Option<Rect> {
-        let (mut left, mut right) = (u32::MAX, 0);
+        let (mut left, mut right) = (rect.right(), rect.x);
         let (mut top, mut bottom) = (u32::MAX, 0);
         for y in rect.y..rect.bottom() {
             let row = self.row(y);
-            let Some(first) = next_set(row, rect.x, rect.right()) else { continue };
-            let last = last_set(row, rect.x, rect.right()).unwrap_or(first);
-            left = left.min(first);
-            right = right.max(last + 1);
-            top = top.min(y);
-            bottom = y + 1;
+            // Only what would make the rectangle wider is looked for, and where the rectangle has no
+            // width yet, all.
+            let first = next_set(row, rect.x, left);
+            let last = last_set(row, right, rect.right());
+            left = first.unwrap_or(left);
+            right = last.map_or(right, |last| last + 1);
+            let inside = || left < right && next_set(row, left, right).is_some();
+            if first.is_some() || last.is_some() || inside() {
+                top = top.min(y);
+                bottom = y + 1;
+            }
         }
         (top < bottom).then(|| Rect { x: left, y: top, width: right - left, height: bottom - top })
     }
@@ -158,6 +163,18 @@ impl Mask {
             }
         }
         mask
+    }
+
+    /// Makes the set inside `rect` what it is in `other`, which has the same size.
+    pub fn copy_rect(&mut self, other: &Mask, rect: Rect) {
+        assert_eq!((self.width, self.height), (other.width, other.height));
+        for y in rect.y..rect.bottom() {
+            let from = other.row(y);
+            let to = self.row_mut(y);
+            for (i, keep) in words_of(rect.x, rect.right()) {
+                to[i] = to[i] & !keep | from[i] & keep;
+            }
+        }
     }
 
     /// Takes every pixel of `rect` out of the set.
@@ -228,18 +245,37 @@ fn set_span(row: &mut [u64], left: u32, right: u32) {
 }
 
 fn next_set(row: &[u64], left: u32, right: u32) -> Option<u32> {
-    words_of(left, right).find_map(|(i, keep)| {
-        let word = row[i] & keep;
-        (word != 0).then(|| i as u32 * WORD + word.trailing_zeros())
-    })
+    if left >= right {
+        return None;
+    }
+    let (first, last) = ((left / WORD) as usize, ((right - 1) / WORD) as usize);
+    let head = row[first] & u64::MAX << (left % WORD);
+    let (at, word) = match head {
+        0 => {
+            let at = first + 1 + row[first + 1..last + 1].iter().position(|&word| word != 0)?;
+            (at, row[at])
+        }
+        _ => (first, head),
+    };
+    let x = at as u32 * WORD + word.trailing_zeros();
+    (x < right).then_some(x)
 }
 
 fn last_set(row: &[u64], left: u32, right: u32) -> Option<u32> {
-    (left / WORD..right.div_ceil(WORD)).rev().find_map(|i| {
-        let start = left.max(i * WORD);
-        let word = words_of(start, right.min((i + 1) * WORD)).next().map_or(0, |(i, keep)| row[i] & keep);
-        (word != 0).then(|| i * WORD + (WORD - 1 - word.leading_zeros()))
-    })
+    if left >= right {
+        return None;
+    }
+    let (first, last) = ((left / WORD) as usize, ((right - 1) / WORD) as usize);
+    let tail = row[last] & u64::MAX >> (WORD - 1 - (right - 1) % WORD);
+    let (at, word) = match tail {
+        0 => {
+            let at = first + row[first..last].iter().rposition(|&word| word != 0)?;
+            (at, row[at])
+        }
+        _ => (last, tail),
+    };
+    let x = at as u32 * WORD + (WORD - 1 - word.leading_zeros());
+    (x >= left).then_some(x)
 }
 
 fn next_clear(row: &[u64], left: u32, right: u32) -> u32 {

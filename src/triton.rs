@@ -2,6 +2,7 @@
 
 mod call;
 mod error;
+mod outlier;
 mod pool;
 mod replica;
 mod tile;
@@ -75,11 +76,6 @@ impl Models {
         Self { pool, inpaint: inpaint.into(), segment: segment.into() }
     }
 
-    /// The label of the inpainter: the `label` parameter of its configuration, or its name.
-    pub fn inpainter(&self) -> String {
-        self.pool.label(&self.inpaint)
-    }
-
     /// What the replicas serve.
     pub fn status(&self) -> PoolStatus {
         self.pool.status()
@@ -90,11 +86,12 @@ impl Models {
         self.pool.serves(&self.inpaint)
     }
 
-    /// The square of `tile` with its hole filled, `[S, S, 3]` RGB.
+    /// The square of `tile` with its hole filled, `[S, S, 3]` RGB, and the label of the model that filled it:
+    /// the `label` parameter of its configuration where it ran, or its name.
     ///
     /// # Errors
     /// As [`Error`] says; [`Error::Failed`] includes an answer of another shape.
-    pub async fn inpaint(&self, tile: Tile, deadline: Instant) -> Result<Array3<u8>, Error> {
+    pub async fn inpaint(&self, tile: Tile, deadline: Instant) -> Result<(Array3<u8>, String), Error> {
         let (height, width, _) = tile.image.dim();
         let call = Call {
             model: &self.inpaint,
@@ -105,9 +102,9 @@ impl Models {
             output: "output",
             shape: [1, height, width, 3],
         };
-        let output = self.pool.infer(call, deadline).await?;
-        Ok(Array3::from_shape_vec((height, width, 3), output)
-            .expect("its length was checked. This is a bug."))
+        let (output, label) = self.pool.infer(call, deadline).await?;
+        let filled = Array3::from_shape_vec((height, width, 3), output);
+        Ok((filled.expect("its length was checked. This is a bug."), label))
     }
 
     /// The subject of a picture `[1024, 1024, 3]` RGB: its alpha, `[1024, 1024]`.
@@ -122,7 +119,7 @@ impl Models {
             output: "alpha",
             shape: [1, side, side, 1],
         };
-        let alpha = self.pool.infer(call, deadline).await?;
+        let (alpha, _) = self.pool.infer(call, deadline).await?;
         Ok(Array2::from_shape_vec((side, side), alpha).expect("its length was checked. This is a bug."))
     }
 }

@@ -62,13 +62,12 @@ pub fn plan(mask: &Mask) -> Vec<Window> {
     let photo = Rect::of_size(mask.width(), mask.height());
     let mut groups = groups(mask);
     join_where_cheaper(&mut groups, photo);
-    let mut windows = loop {
-        let windows = cover(mask, &groups, photo);
-        if windows.len() <= MAX_WINDOWS || groups.len() == 1 {
-            break windows;
-        }
-        join_nearest(&mut groups);
-    };
+    let mut cover = Cover { mask, photo, open: mask.clone(), windows: Vec::new(), ends: Vec::new() };
+    while !cover.reaches(&groups) {
+        let joined = join_nearest(&mut groups);
+        cover.reopen(joined);
+    }
+    let mut windows = cover.windows;
     order(&mut windows);
     windows
 }
@@ -88,52 +87,119 @@ fn groups(mask: &Mask) -> Vec<Rect> {
 /// Joins two groups wherever one window for both costs the model no more than one for each.
 fn join_where_cheaper(groups: &mut Vec<Rect>, photo: Rect) {
     let cost = |hole: &Rect| fitting_side(*hole, photo).map(|side| u64::from(side).pow(2));
+    let mut costs: Vec<_> = groups.iter().map(cost).collect();
+    let cheaper = |groups: &[Rect], costs: &[Option<u64>], i: usize, j: usize| {
+        let each = costs[i].zip(costs[j]).map(|(a, b)| a + b);
+        each.is_some_and(|each| cost(&groups[i].union(&groups[j])).is_some_and(|both| both <= each))
+    };
     let mut i = 0;
     while i < groups.len() {
-        let partner = (i + 1..groups.len()).find(|&j| {
-            let both = cost(&groups[i].union(&groups[j]));
-            let each = cost(&groups[i]).zip(cost(&groups[j])).map(|(a, b)| a + b);
-            both.zip(each).is_some_and(|(both, each)| both <= each)
-        });
-        match partner {
-            // The joined group may now suit one that was passed over.
-            Some(j) => {
-                let joined = groups.remove(j);
-                groups[i] = groups[i].union(&joined);
-                i = 0;
-            }
-            None => i += 1,
+        let Some(j) = (i + 1..groups.len()).find(|&j| cheaper(groups, &costs, i, j)) else {
+            i += 1;
+            continue;
+        };
+        // The joined group may now suit one that was passed over: those before it, which suit none of
+        // the others, are compared with it alone.
+        let mut pair = Some((i, j));
+        while let Some((first, second)) = pair {
+            let joined = groups.remove(second);
+            costs.remove(second);
+            groups[first] = groups[first].union(&joined);
+            costs[first] = cost(&groups[first]);
+            i = first;
+            pair = (0..i).find(|&before| cheaper(groups, &costs, before, i)).map(|before| (before, i));
         }
     }
 }
 
-/// Joins the two groups whose common box is the smallest.
-fn join_nearest(groups: &mut Vec<Rect>) {
+/// Joins the two groups whose common box is the smallest, and tells which group that now is: those before
+/// it are as they were.
+fn join_nearest(groups: &mut Vec<Rect>) -> usize {
     let pairs = (0..groups.len()).flat_map(|i| (i + 1..groups.len()).map(move |j| (i, j)));
     let nearest = pairs.min_by_key(|&(i, j)| (groups[i].union(&groups[j]).area(), i, j));
-    if let Some((i, j)) = nearest {
-        let joined = groups.remove(j);
-        groups[i] = groups[i].union(&joined);
-    }
+    let Some((i, j)) = nearest else { return 0 };
+    let joined = groups.remove(j);
+    groups[i] = groups[i].union(&joined);
+    i
 }
 
-/// The windows of all groups. A pixel that an earlier window fills is left to it.
-fn cover(mask: &Mask, groups: &[Rect], photo: Rect) -> Vec<Window> {
-    let mut open = mask.clone();
-    let mut windows = Vec::new();
-    for group in groups {
-        let Some(hole) = open.bounds_within(*group) else { continue };
-        let budget = MAX_WINDOWS.saturating_sub(windows.len());
-        let cover = match fitting_side(hole, photo) {
-            Some(side) => vec![around(hole, side, side, photo)],
-            None => follow(&open, hole, photo, budget).unwrap_or_else(|| vec![shrunken(hole, photo)]),
-        };
-        for window in &cover {
-            open.clear_rect(window.core);
+/// The windows of the groups so far. Groups are joined one by one until their windows are few enough; what
+/// is before a joined group stays, and what is behind it is given back pixel by pixel. A copy of the set for
+/// each try would cost more than all the rest, and a caller chooses how many tries there are.
+struct Cover<'a> {
+    mask: &'a Mask,
+    photo: Rect,
+    /// What no window fills yet.
+    open: Mask,
+    windows: Vec<Window>,
+    /// How many windows there were after each group.
+    ends: Vec<usize>,
+}
+
+impl Cover<'_> {
+    /// Adds the windows of the groups that have none yet, and says whether they stay within
+    /// [`MAX_WINDOWS`]. Ends with the first window too many: the rest would not make them fewer. A pixel
+    /// that an earlier window fills is left to it.
+    fn reaches(&mut self, groups: &[Rect]) -> bool {
+        for group in &groups[self.ends.len().min(groups.len())..] {
+            if self.windows.len() > MAX_WINDOWS {
+                break;
+            }
+            if let Some(hole) = self.open.bounds_within(*group) {
+                match fitting_side(hole, self.photo) {
+                    Some(side) => self.fill(around(hole, side, side, self.photo)),
+                    None if self.follow(hole) => {}
+                    None => self.fill(shrunken(hole, self.photo)),
+                }
+            }
+            self.ends.push(self.windows.len());
         }
-        windows.extend(cover);
+        self.windows.len() <= MAX_WINDOWS
     }
-    windows
+
+    /// Takes back the windows of the group `from` and of those behind it.
+    fn reopen(&mut self, from: usize) {
+        self.ends.truncate(from);
+        self.keep(self.ends.last().copied().unwrap_or(0));
+    }
+
+    fn fill(&mut self, window: Window) {
+        self.open.clear_rect(window.core);
+        self.windows.push(window);
+    }
+
+    /// Takes back all windows but the first `count`.
+    fn keep(&mut self, count: usize) {
+        for undone in self.windows.split_off(count) {
+            self.open.copy_rect(self.mask, undone.core);
+            for kept in &self.windows {
+                if let Some(filled) = kept.core.intersection(&undone.core) {
+                    self.open.clear_rect(filled);
+                }
+            }
+        }
+    }
+
+    /// Adds windows at the photo's own resolution along a hole that is long and thin, of the smallest side
+    /// for which each sees at most a third of its square as hole, and says whether there is such a side
+    /// within [`MAX_WINDOWS`] windows. Each sees what the one before it filled.
+    fn follow(&mut self, hole: Rect) -> bool {
+        let earlier = self.windows.len();
+        SIDES[1..].iter().any(|&side| {
+            let mut open = Some(hole);
+            while let Some(rest) = open {
+                let window = around(next_piece(&self.open, rest, side - side / 3), side, side, self.photo);
+                let thin = self.open.count_within(window.source) * 3 <= window.source.area();
+                if self.windows.len() >= MAX_WINDOWS || !thin {
+                    self.keep(earlier);
+                    return false;
+                }
+                self.fill(window);
+                open = self.open.bounds_within(rest);
+            }
+            true
+        })
+    }
 }
 
 /// How much of the photo the model should see around a hole, in pixels: a third of the hole's length
@@ -169,26 +235,6 @@ fn around(core: Rect, length: u32, side: u32, photo: Rect) -> Window {
 fn shrunken(hole: Rect, photo: Rect) -> Window {
     let length = hole.longest() + 2 * context(hole);
     around(hole, length.max(MAX_SIDE), MAX_SIDE, photo)
-}
-
-/// Windows at the photo's own resolution along a hole that is long and thin, of the smallest side for
-/// which each sees at most a third of its square as hole, or `None` where there is no such side
-/// within `budget` windows. Each sees what the one before it filled.
-fn follow(open: &Mask, hole: Rect, photo: Rect, budget: usize) -> Option<Vec<Window>> {
-    SIDES[1..].iter().find_map(|&side| {
-        let mut open = open.clone();
-        let mut windows = Vec::new();
-        while let Some(rest) = open.bounds_within(hole) {
-            let window = around(next_piece(&open, rest, side - side / 3), side, side, photo);
-            let thin = open.count_within(window.source) * 3 <= window.source.area();
-            if windows.len() == budget || !thin {
-                return None;
-            }
-            open.clear_rect(window.core);
-            windows.push(window);
-        }
-        Some(windows)
-    })
 }
 
 /// The box of the first part of `open` inside `rest`, no longer than `length` either way: the end of

@@ -157,7 +157,7 @@ def test_the_gateway_balances_over_the_addresses_of_a_headless_service() -> None
     assert environment(container)["LACUNA_TRITON"] == "http://lacuna-triton:8001"
 
 
-@pytest.mark.parametrize(("component", "most"), [("gateway", 5 + 30), ("triton", 15 + 30)])
+@pytest.mark.parametrize(("component", "most"), [("gateway", 5 + 120), ("triton", 15 + 30)])
 def test_pods_may_take_longer_to_end_than_they_need(component: str, most: int) -> None:
     assert pod(render(*TOKENS), component)["terminationGracePeriodSeconds"] > most
 

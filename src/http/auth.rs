@@ -9,6 +9,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use warp::http::{HeaderMap, header::AUTHORIZATION};
 
 use super::limit::{Limiter, Quota};
@@ -23,6 +24,8 @@ pub struct Caller {
     digest: [u8; 32],
     /// What it may still send.
     pub limiter: Limiter,
+    /// Requests that it may have under way at once.
+    pub places: Arc<Semaphore>,
 }
 
 /// The callers that are let in.
@@ -34,6 +37,7 @@ pub struct Tokens {
     of_settings: Vec<NamedToken>,
     file: Option<PathBuf>,
     quota: Quota,
+    at_once: usize,
     callers: ArcSwap<HashMap<[u8; 32], Arc<Caller>>>,
 }
 
@@ -47,6 +51,7 @@ impl Tokens {
             of_settings: config.tokens.clone(),
             file: config.tokens_file.clone(),
             quota: Quota { per_minute: config.rate_per_minute, burst: config.rate_burst },
+            at_once: config.token_concurrency.into(),
             callers: ArcSwap::default(),
         };
         tokens.reload()?;
@@ -69,7 +74,12 @@ impl Tokens {
             let same = |caller: &&Arc<Caller>| caller.name == name && caller.limiter.quota() == quota;
             let caller = match before.get(&digest).filter(same) {
                 Some(caller) => Arc::clone(caller),
-                None => Arc::new(Caller { name: name.clone(), digest, limiter: Limiter::new(quota) }),
+                None => Arc::new(Caller {
+                    name: name.clone(),
+                    digest,
+                    limiter: Limiter::new(quota),
+                    places: Arc::new(Semaphore::new(self.at_once)),
+                }),
             };
             if let Some(other) = callers.insert(digest, caller) {
                 return Err(format!("the callers '{}' and '{name}' have the same token", other.name));

@@ -17,6 +17,8 @@ pub enum ApiError {
     Unauthorized,
     /// The token's quota is used up for this long.
     RateLimited(Duration),
+    /// The token has as many requests under way as it may.
+    TooManyAtOnce,
     /// The body, or the photo, is larger than we take.
     TooLarge,
     /// The body is not `multipart/form-data`.
@@ -33,6 +35,8 @@ pub enum ApiError {
     BodyTimeout,
     /// Too much is being uploaded, or the shared quotas cannot be had and must be.
     Overloaded,
+    /// Too many answers wait for their callers to take them.
+    AnswersHeld,
     /// The way of the request ended in an error.
     Inpaint(inpaint::Error),
     /// A panic, or another failure of our own.
@@ -55,6 +59,8 @@ const FAILED: &str = "Inpaint failed or produced no output.";
 const OVERLOADED: &str = "Too many requests are waiting. Retry-After header tells you when to try again.";
 const UNAVAILABLE: &str =
     "No inference server can be reached. Retry-After header tells you when to try again.";
+const AT_ONCE: &str =
+    "This token has too many requests under way. Retry-After header tells you when to try again.";
 const LATE: &str = "The image could not be processed in time.";
 
 impl ApiError {
@@ -69,6 +75,7 @@ impl ApiError {
             Self::RateLimited(_) => {
                 (429, "rate_limit_exceeded", "Slow down. Retry-After header tells you when.".into())
             }
+            Self::TooManyAtOnce => (429, "rate_limit_exceeded", AT_ONCE.into()),
             Self::TooLarge => (413, "payload_too_large", TOO_LARGE.into()),
             Self::NotAForm => {
                 (415, "unsupported_media_type", "Send the request as multipart/form-data.".into())
@@ -78,20 +85,25 @@ impl ApiError {
             Self::BadFormat => (400, "invalid_format", "format must be png, webp or jpg.".into()),
             Self::PartialBox => (400, "invalid_bbox", "bbox needs all of x, y, w and h.".into()),
             Self::BodyTimeout => (408, "request_timeout", "The request body did not arrive in time.".into()),
-            Self::Overloaded => (503, "overloaded", OVERLOADED.into()),
+            Self::Overloaded | Self::AnswersHeld => (503, "overloaded", OVERLOADED.into()),
             Self::Inpaint(error) => return of_inpaint(error),
             Self::Internal(_) => (500, "inpaint_failed", FAILED.into()),
         };
         Public { status: known(status), code, message }
     }
 
-    /// How long the caller should wait before another attempt, in whole seconds.
-    pub fn retry_after(&self) -> Option<u64> {
-        match self {
-            Self::RateLimited(wait) => Some(wait.as_secs_f64().ceil().max(1.0) as u64),
-            _ if self.public().status == StatusCode::SERVICE_UNAVAILABLE => Some(1),
-            _ => None,
-        }
+    /// How long the caller should wait before another attempt, in whole seconds, where the queue takes
+    /// `queue` as it is.
+    pub fn retry_after(&self, queue: Duration) -> Option<u64> {
+        let wait = match self {
+            Self::RateLimited(wait) => *wait,
+            // A Triton that comes back is seen within a second.
+            Self::Inpaint(inpaint::Error::Model(triton::Error::Unavailable(_))) => Duration::ZERO,
+            Self::TooManyAtOnce => queue,
+            _ if self.public().status == StatusCode::SERVICE_UNAVAILABLE => queue,
+            _ => return None,
+        };
+        Some(wait.as_secs_f64().ceil().max(1.0) as u64)
     }
 
     /// What the log says and the caller is not told, for failures that are not the caller's.
@@ -99,6 +111,7 @@ impl ApiError {
         match self {
             Self::Internal(cause) => Some(cause.clone()),
             Self::Overloaded => Some("no room for the upload, or no shared quotas".to_owned()),
+            Self::AnswersHeld => Some("no room for the answer".to_owned()),
             Self::Inpaint(error) if self.public().status.is_server_error() => Some(error.to_string()),
             _ => None,
         }
@@ -158,6 +171,7 @@ mod tests {
             (ApiError::MethodNotAllowed("POST"), 405, "method_not_allowed"),
             (ApiError::Unauthorized, 401, "unauthorized"),
             (ApiError::RateLimited(Duration::from_millis(1)), 429, "rate_limit_exceeded"),
+            (ApiError::TooManyAtOnce, 429, "rate_limit_exceeded"),
             (ApiError::TooLarge, 413, "payload_too_large"),
             (ApiError::NotAForm, 415, "unsupported_media_type"),
             (ApiError::BadForm("x".into()), 400, "invalid_request"),
@@ -166,6 +180,7 @@ mod tests {
             (ApiError::PartialBox, 400, "invalid_bbox"),
             (ApiError::BodyTimeout, 408, "request_timeout"),
             (ApiError::Overloaded, 503, "overloaded"),
+            (ApiError::AnswersHeld, 503, "overloaded"),
             (ApiError::Internal(text()), 500, "inpaint_failed"),
             (ApiError::Inpaint(E::EmptyMask), 400, "empty_mask"),
             (ApiError::Inpaint(E::BoxOutside), 400, "invalid_bbox"),
@@ -191,7 +206,11 @@ mod tests {
         for (error, status, code) in table {
             let public = error.public();
             assert_eq!((public.status.as_u16(), public.code), (status, code), "{error:?}");
-            assert_eq!(error.retry_after().is_some(), status == 429 || status == 503, "{error:?}");
+            assert_eq!(
+                error.retry_after(Duration::ZERO).is_some(),
+                status == 429 || status == 503,
+                "{error:?}"
+            );
             // A cause is never sent, and never missing from the log when the failure is ours.
             if status >= 500 {
                 assert!(!public.message.contains("cause"), "{error:?}");
@@ -202,7 +221,10 @@ mod tests {
 
     #[test]
     fn waiting_takes_a_second_at_least() {
-        assert_eq!(ApiError::RateLimited(Duration::from_millis(5)).retry_after(), Some(1));
-        assert_eq!(ApiError::RateLimited(Duration::from_millis(2001)).retry_after(), Some(3));
+        let wait = |millis, queue| ApiError::RateLimited(Duration::from_millis(millis)).retry_after(queue);
+        assert_eq!(wait(5, Duration::ZERO), Some(1));
+        assert_eq!(wait(2001, Duration::from_secs(9)), Some(3));
+        assert_eq!(ApiError::TooManyAtOnce.retry_after(Duration::from_millis(4001)), Some(5));
+        assert_eq!(ApiError::Overloaded.retry_after(Duration::from_secs(7)), Some(7));
     }
 }

@@ -1,6 +1,15 @@
 //! The body: a bounded multipart form, read into a request.
 
-use std::{borrow::Cow, pin::Pin, time::Duration};
+use std::{
+    borrow::Cow,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt, stream};
@@ -25,6 +34,10 @@ const REST: u64 = 256 * 1024;
 const MAX_FIELD: u64 = 8 * 1024;
 /// The most fields.
 const MAX_FIELDS: usize = 64;
+/// What may lie between two fields, their headers with it, in bytes; and in how many pieces all of it may
+/// come: with each the parser looks through it from the start.
+const MAX_BETWEEN: u64 = 64 * 1024;
+const MAX_PIECES: u32 = 1024;
 /// The largest body, in bytes.
 const MAX_BODY: u64 = 2 * MAX_BYTES as u64 + REST;
 /// How much of a body that nobody wants is read so that its sender gets to our answer, and for how
@@ -41,6 +54,18 @@ pub struct Body {
     /// The room that what was read takes, for as long as the request lasts.
     held: Option<Held>,
     ended: bool,
+    parsed: Arc<Parsed>,
+    /// How often more had to be waited for between two fields.
+    pieces: u32,
+}
+
+/// How far the form has been read.
+#[derive(Debug, Default)]
+struct Parsed {
+    /// Whether a field is being read; a header is looked for otherwise.
+    in_field: AtomicBool,
+    /// Bytes that the fields so far had.
+    fields: AtomicU64,
 }
 
 /// Why a body ended early.
@@ -50,6 +75,8 @@ enum BodyError {
     Late,
     #[error("too much is being uploaded")]
     Full,
+    #[error("a part's header does not end")]
+    Header,
     #[error("{0}")]
     Broken(warp::Error),
 }
@@ -59,7 +86,15 @@ impl Body {
     pub fn new<B: Buf>(chunks: impl Stream<Item = Result<B, warp::Error>> + Send + 'static) -> Self {
         let chunks = chunks.map(|chunk| chunk.map(|mut chunk| chunk.copy_to_bytes(chunk.remaining())));
         let deadline = Instant::now() + WHOLE_BODY;
-        Self { chunks: Box::pin(chunks), deadline, read: 0, held: None, ended: false }
+        Self {
+            chunks: Box::pin(chunks),
+            deadline,
+            read: 0,
+            held: None,
+            ended: false,
+            parsed: Arc::default(),
+            pieces: 0,
+        }
     }
 
     async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
@@ -77,7 +112,25 @@ impl Body {
 
     /// The next chunk, with room for it.
     async fn keep(&mut self, uploads: &Budget) -> Option<Result<Bytes, BodyError>> {
-        let chunk = self.next().await?;
+        let before = self.read;
+        let mut waited = false;
+        let chunk = {
+            let mut next = pin!(self.next());
+            poll_fn(|context| {
+                let chunk = next.as_mut().poll(context);
+                waited |= chunk.is_pending();
+                chunk
+            })
+            .await?
+        };
+        // Where more had to be waited for, what was there had been looked through.
+        if waited && !self.parsed.in_field.load(Ordering::Relaxed) {
+            self.pieces += 1;
+            let between = before.saturating_sub(self.parsed.fields.load(Ordering::Relaxed));
+            if between > MAX_BETWEEN || self.pieces > MAX_PIECES {
+                return Some(Err(BodyError::Header));
+            }
+        }
         let room = chunk.as_ref().map_or(Ok(()), |bytes| uploads.take(bytes.len(), &mut self.held));
         Some(room.map_err(|_| BodyError::Full).and(chunk))
     }
@@ -125,6 +178,7 @@ pub async fn read(headers: &HeaderMap, body: &mut Body, uploads: &Budget) -> Res
         return Err(ApiError::TooLarge);
     }
 
+    let parsed = Arc::clone(&body.parsed);
     let chunks = stream::unfold(body, |body| async { body.keep(uploads).await.map(|chunk| (chunk, body)) });
     let sizes = SizeLimit::new()
         .whole_stream(MAX_BODY)
@@ -139,33 +193,35 @@ pub async fn read(headers: &HeaderMap, body: &mut Body, uploads: &Budget) -> Res
         if count > MAX_FIELDS {
             return Err(bad("The form has too many fields."));
         }
-        fields.take(field).await?;
+        parsed.in_field.store(true, Ordering::Relaxed);
+        let taken = fields.take(field).await?;
+        parsed.fields.fetch_add(taken, Ordering::Relaxed);
+        parsed.in_field.store(false, Ordering::Relaxed);
     }
     fields.into_request()
 }
 
 impl Fields {
-    async fn take(&mut self, field: multer::Field<'_>) -> Result<(), ApiError> {
+    /// Takes a field of the form, and tells its length.
+    async fn take(&mut self, field: multer::Field<'_>) -> Result<u64, ApiError> {
         let name = field.name().unwrap_or_default().to_owned();
+        let chosen = field.file_name() != Some("");
+        let bytes = field.bytes().await.map_err(of_multer)?;
+        let length = bytes.len() as u64;
         match name.as_str() {
-            "file" => put(&mut self.file, &name, field.bytes().await.map_err(of_multer)?),
-            "mask" => {
-                let chosen = field.file_name() != Some("");
-                let bytes = field.bytes().await.map_err(of_multer)?;
-                // A browser's form sends a nameless, empty file where none was chosen.
-                match chosen || !bytes.is_empty() {
-                    true => put(&mut self.mask, &name, bytes),
-                    false => Ok(()),
-                }
-            }
-            "x" => put(&mut self.bbox[0], &name, text(field).await?),
-            "y" => put(&mut self.bbox[1], &name, text(field).await?),
-            "w" => put(&mut self.bbox[2], &name, text(field).await?),
-            "h" => put(&mut self.bbox[3], &name, text(field).await?),
-            "dilation" => put(&mut self.dilation, &name, text(field).await?),
-            "format" => put(&mut self.format, &name, text(field).await?),
-            _ => Ok(()),
+            "file" => put(&mut self.file, &name, bytes)?,
+            // A browser's form sends a nameless, empty file where none was chosen.
+            "mask" if !chosen && bytes.is_empty() => {}
+            "mask" => put(&mut self.mask, &name, bytes)?,
+            "x" => put(&mut self.bbox[0], &name, text(&name, &bytes)?)?,
+            "y" => put(&mut self.bbox[1], &name, text(&name, &bytes)?)?,
+            "w" => put(&mut self.bbox[2], &name, text(&name, &bytes)?)?,
+            "h" => put(&mut self.bbox[3], &name, text(&name, &bytes)?)?,
+            "dilation" => put(&mut self.dilation, &name, text(&name, &bytes)?)?,
+            "format" => put(&mut self.format, &name, text(&name, &bytes)?)?,
+            _ => {}
         }
+        Ok(length)
     }
 
     fn into_request(self) -> Result<Request, ApiError> {
@@ -205,10 +261,8 @@ fn put<T>(place: &mut Option<T>, name: &str, value: T) -> Result<(), ApiError> {
     }
 }
 
-async fn text(field: multer::Field<'_>) -> Result<String, ApiError> {
-    let name = field.name().unwrap_or_default().to_owned();
-    let bytes = field.bytes().await.map_err(of_multer)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| bad(format!("The field '{name}' is not text.")))?;
+fn text(name: &str, bytes: &[u8]) -> Result<String, ApiError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| bad(format!("The field '{name}' is not text.")))?;
     Ok(text.trim().to_owned())
 }
 
@@ -237,6 +291,7 @@ fn of_multer(error: multer::Error) -> ApiError {
         E::StreamReadFailed(cause) => match cause.downcast_ref::<BodyError>() {
             Some(BodyError::Late) => ApiError::BodyTimeout,
             Some(BodyError::Full) => ApiError::Overloaded,
+            Some(BodyError::Header) => bad("The header of a part is too long."),
             _ => bad("The body broke off."),
         },
         E::IncompleteStream | E::IncompleteFieldData { .. } | E::IncompleteHeaders => {

@@ -33,6 +33,8 @@ pub struct Context {
     pub mode: Option<&'static str>,
     /// The caller's quota and what is left of it, once it was counted.
     pub rate: Option<(Quota, u32)>,
+    /// How long the queue takes, as far as is known.
+    pub queue: Duration,
 }
 
 impl Context {
@@ -40,7 +42,7 @@ impl Context {
     pub fn new(headers: &HeaderMap) -> Self {
         let sent = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| is_id(id));
         let id = sent.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
-        Self { id, started: Instant::now(), caller: None, mode: None, rate: None }
+        Self { id, started: Instant::now(), caller: None, mode: None, rate: None, queue: Duration::ZERO }
     }
 
     /// Adds what every reply carries.
@@ -119,7 +121,7 @@ pub fn failed(error: &ApiError, context: &Context) -> Response {
         ApiError::MethodNotAllowed(allow) => set(headers, ALLOW, allow),
         _ => {}
     }
-    if let Some(seconds) = error.retry_after() {
+    if let Some(seconds) = error.retry_after(context.queue) {
         set(headers, RETRY_AFTER, &seconds.to_string());
     }
     response

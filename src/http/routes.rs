@@ -44,6 +44,8 @@ pub struct Service {
     pub limits: Limits,
     /// Room for what they upload.
     pub uploads: Budget,
+    /// Room for answers that are on their way.
+    pub answers: Budget,
     /// Admission to the work.
     pub gate: Gate,
     /// The networks.
@@ -149,17 +151,35 @@ fn body<B: Buf>(chunks: impl Stream<Item = Result<B, warp::Error>> + Send + 'sta
 }
 
 async fn inpaint_route(service: &Service, method: Method, headers: HeaderMap, mut body: Body) -> Response {
-    let mut context = Context::new(&headers);
-    let span = telemetry::request_span(&headers, &context.id);
-    async {
+    let mut underway = Underway { context: Context::new(&headers), ended: false };
+    let span = telemetry::request_span(&headers, &underway.context.id);
+    async move {
+        let context = &mut underway.context;
         // A panic on the way is this request's failure, and no other's.
-        let answer = AssertUnwindSafe(answer(service, &method, &headers, &mut body, &mut context));
+        let answer = AssertUnwindSafe(answer(service, &method, &headers, &mut body, context));
         let answer = answer.catch_unwind().await;
         let answer = answer.unwrap_or_else(|panic| Err(ApiError::Internal(panic_text(&*panic))));
-        finish(&context, "/inpaint", answer, headers, body)
+        context.queue = service.gate.wait();
+        underway.ended = true;
+        finish(&underway.context, "/inpaint", answer, headers, body)
     }
     .instrument(span)
     .await
+}
+
+/// A request that is not answered yet. Dropped before it is, its caller hung up: which is counted and told,
+/// as 499, since no answer will be.
+struct Underway {
+    context: Context,
+    ended: bool,
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        if !self.ended {
+            tell(&self.context, "/inpaint", 499);
+        }
+    }
 }
 
 /// The order of the checks: method, token, rate limit, size and form, picture.
@@ -179,6 +199,9 @@ async fn answer(
     context.rate = Some((caller.limiter.quota(), counted.as_ref().map_or(0, |allowed| allowed.left)));
     counted.map_err(ApiError::RateLimited)?;
 
+    // Held until the answer has been taken: uploads, places in the queue and answers are shared by all.
+    let place = Arc::clone(&caller.places).try_acquire_owned().map_err(|_| ApiError::TooManyAtOnce)?;
+
     let request = form::read(headers, body, &service.uploads).await?;
     let (mode, format) = (request.region.mode(), request.format);
     context.mode = Some(mode);
@@ -188,15 +211,20 @@ async fn answer(
     for (step, time) in done.timings.steps() {
         metrics::histogram!("lacuna_step_seconds", "step" => *step).record(time.as_secs_f64());
     }
+    let mut room = None;
+    service.answers.take(done.bytes.len(), &mut room).map_err(|_| ApiError::AnswersHeld)?;
     let filled = Filled {
         bytes: done.bytes,
         media_type: format.media_type(),
-        model: &service.models.inpainter(),
+        model: &done.model,
         mode,
         warnings: &done.warnings,
         timings: &done.timings,
     };
-    Ok(reply::filled(filled, context))
+    let mut response = reply::filled(filled, context);
+    // Held until the caller has taken the answer.
+    response.extensions_mut().insert(Arc::new((room, place)));
+    Ok(response)
 }
 
 /// A page that anyone may read.
@@ -241,7 +269,12 @@ fn finish(
     if refused {
         body.linger(&headers);
     }
-    let status = response.status().as_u16();
+    tell(context, route, response.status().as_u16());
+    context.finish(response)
+}
+
+/// Counts and logs how a request ended.
+fn tell(context: &Context, route: &'static str, status: u16) {
     let (mode, seconds) = (context.mode.unwrap_or("none"), context.started.elapsed().as_secs_f64());
     metrics::counter!("lacuna_requests_total", "route" => route, "status" => status.to_string(), "mode" => mode).increment(1);
     metrics::histogram!("lacuna_request_seconds", "route" => route, "mode" => mode).record(seconds);
@@ -249,7 +282,6 @@ fn finish(
         let caller = context.caller.as_deref().unwrap_or("-");
         tracing::info!(caller, status, mode, ms = (seconds * 1000.0).round(), "request");
     }
-    context.finish(response)
 }
 
 /// What warp itself turned down: a path that is not text, for one.

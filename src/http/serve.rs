@@ -16,7 +16,7 @@ use hyper::{
     server::conn::{http1, http2},
 };
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
@@ -26,23 +26,21 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, sleep, timeout, timeout_at},
 };
-use tokio_io_timeout::TimeoutStream;
 use tower::Service;
 use warp::{http, reply::Response};
 
-use super::tls::{HTTP2, Tls};
+use super::{
+    pace::{self, HEADER, Pace, Stream, Streams},
+    tls::{HTTP2, Tls},
+};
 
 /// Connections at once.
 const MAX_CONNECTIONS: usize = 4096;
-/// How long a connection may take to send a request's header, or be idle between requests.
-const HEADER: Duration = Duration::from_secs(15);
-/// How long a client may take nothing of a reply that waits for it.
-const WRITE: Duration = Duration::from_secs(30);
+/// Requests at once on one connection, and with them answers that wait for its client.
+const STREAMS: u32 = 16;
 /// How long connections are still taken once the service is told to end: until what sends callers here
 /// has seen that it is not ready any more.
 const LEAVE: Duration = Duration::from_secs(3);
-/// How often it is looked whether the last caller has left.
-const LEFT: Duration = Duration::from_millis(20);
 /// How long to wait after the machine refused a connection (no file descriptors, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What every HTTP/2 connection begins with (RFC 9113, section 3.4).
@@ -64,6 +62,8 @@ pub struct Listener {
     pub socket: TcpListener,
     /// TLS, if connections are to use it.
     pub tls: Option<Arc<Tls>>,
+    /// How long a connection of HTTP/1.1 is kept between two requests.
+    pub idle: Duration,
     /// Its name in the metrics.
     pub name: &'static str,
 }
@@ -77,19 +77,17 @@ where
 {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
-    let service = Leaving { service, stop: stop.clone() };
+    let service = Leaving { service, stop: stop.clone(), line: Arc::default() };
     {
-        let all_left = async {
+        let left = async {
             let _ = stop.wait_for(|stop| *stop != Stop::No).await;
-            let end = Instant::now() + LEAVE;
-            while graceful.count() > 0 && Instant::now() < end {
-                sleep(LEFT).await;
-            }
+            // Also with no caller at the moment: what sends them here looks only now and then.
+            sleep(LEAVE).await;
         };
-        let mut all_left = pin!(all_left);
+        let mut left = pin!(left);
         loop {
             let accepted = tokio::select! {
-                () = &mut all_left => break,
+                () = &mut left => break,
                 accepted = accept(&listener.socket, &places) => accepted,
             };
             let Ok((stream, peer, place)) = accepted else {
@@ -97,10 +95,10 @@ where
                 continue;
             };
             let (service, watcher) = (service.clone(), graceful.watcher());
-            let (tls, counted) = (listener.tls.clone(), Connected::new(listener.name));
+            let (tls, counted, idle) = (listener.tls.clone(), Connected::new(listener.name), listener.idle);
             tokio::spawn(async move {
                 let (_place, _counted) = (place, counted);
-                if let Err(error) = connection(stream, tls, service, watcher).await {
+                if let Err(error) = connection(stream, tls, service, watcher, idle).await {
                     tracing::debug!(%peer, %error, "connection ended");
                 }
             });
@@ -118,6 +116,8 @@ where
 struct Leaving<S> {
     service: S,
     stop: watch::Receiver<Stop>,
+    /// The connection's pace.
+    line: Arc<Pace>,
 }
 
 impl<S> Service<http::Request<Incoming>> for Leaving<S>
@@ -125,9 +125,9 @@ where
     S: Service<http::Request<Incoming>, Response = Response, Error = Infallible>,
     S::Future: Send + 'static,
 {
-    type Response = Response;
+    type Response = http::Response<pace::Body>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.service.poll_ready(context)
@@ -136,7 +136,9 @@ where
     fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
         // HTTP/2 has a message of its own for it, and no such field.
         let has_field = request.version() < http::Version::HTTP_2;
+        self.line.begins();
         let (answer, stop) = (self.service.call(request), self.stop.clone());
+        let line = Arc::clone(&self.line);
         Box::pin(async move {
             let mut response = answer.await?;
             if has_field && *stop.borrow() != Stop::No {
@@ -144,7 +146,7 @@ where
                     .headers_mut()
                     .insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
             }
-            Ok(response)
+            Ok(pace::paced(response, line))
         })
     }
 }
@@ -183,29 +185,38 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 async fn connection<S>(
     stream: TcpStream,
     tls: Option<Arc<Tls>>,
-    service: S,
+    mut service: Leaving<S>,
     watcher: Watcher,
+    idle: Duration,
 ) -> Result<(), Error>
 where
     S: Service<http::Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
     stream.set_nodelay(true)?;
-    let writes_in_time = |stream| {
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(WRITE));
-        Box::pin(stream)
-    };
-    match tls {
-        None => {
-            let Ok(http2) = timeout(HEADER, speaks_http2(&stream)).await else { return Ok(()) };
-            requests(writes_in_time(stream), http2?, service, watcher).await
+    let mut stream = Stream::new(stream);
+    let pace = stream.pace();
+    service.line = Arc::clone(&pace);
+    let served = async {
+        match tls {
+            None => {
+                let Ok(http2) = timeout(HEADER, stream.begins_with(HTTP2_PREFACE)).await else {
+                    return Ok(());
+                };
+                requests(stream, http2?, service, watcher, idle).await
+            }
+            Some(tls) => {
+                let stream = timeout(HEADER, tls.acceptor().accept(stream)).await??;
+                let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+                requests(stream, http2, service, watcher, idle).await
+            }
         }
-        Some(tls) => {
-            let handshake = tls.acceptor().accept(writes_in_time(stream));
-            let stream = timeout(HEADER, handshake).await??;
-            let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
-            requests(stream, http2, service, watcher).await
+    };
+    tokio::select! {
+        served = served => served,
+        () = pace.too_slow() => {
+            pace::gave_up("a connection");
+            Ok(())
         }
     }
 }
@@ -213,45 +224,32 @@ where
 async fn requests<S>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     http2: bool,
-    service: S,
+    service: Leaving<S>,
     watcher: Watcher,
+    idle: Duration,
 ) -> Result<(), Error>
 where
     S: Service<http::Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
     let io = TokioIo::new(stream);
+    if !http2 {
+        service.line.speaks_http1();
+    }
     let service = TowerToHyperService::new(service);
     if http2 {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let mut builder = http2::Builder::new(Streams);
         builder
             .timer(TokioTimer::new())
             .keep_alive_interval(HEADER)
             .keep_alive_timeout(HEADER)
-            .max_concurrent_streams(32)
+            .max_concurrent_streams(STREAMS)
             .max_header_list_size(16 * 1024);
         watcher.watch(builder.serve_connection(io, service)).await?;
     } else {
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEADER);
+        builder.timer(TokioTimer::new()).header_read_timeout(idle);
         watcher.watch(builder.serve_connection(io, service)).await?;
     }
     Ok(())
-}
-
-/// Whether the client begins as HTTP/2 does. Looks at the first bytes without taking them: the ready
-/// made detection waits for them without a limit.
-async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
-    let mut first = [0; HTTP2_PREFACE.len()];
-    loop {
-        let seen = stream.peek(&mut first).await?;
-        if seen == 0 || !HTTP2_PREFACE.starts_with(&first[..seen]) {
-            return Ok(false);
-        }
-        if seen == first.len() {
-            return Ok(true);
-        }
-        // Bytes that were seen once are seen at once again.
-        sleep(Duration::from_millis(2)).await;
-    }
 }

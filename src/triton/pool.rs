@@ -19,6 +19,7 @@ use tokio::{
 use super::{
     Error, Tls,
     call::Call,
+    outlier::State,
     replica::{Attempt, Replica, ReplicaStatus},
 };
 
@@ -131,37 +132,34 @@ impl Pool {
         self.0.replicas.load().iter().any(|watched| watched.replica.label(model).is_some())
     }
 
-    /// The label of `model`, or its name while no replica serves it.
-    pub fn label(&self, model: &str) -> String {
-        let labels = self.0.replicas.load();
-        labels.iter().find_map(|watched| watched.replica.label(model)).unwrap_or_else(|| model.to_owned())
-    }
-
-    /// The output of `call`, from whichever replica gives it first.
+    /// The output of `call`, and the label of the model where it ran.
     ///
-    /// The work has no side effects, so another replica is tried when one went away, and once when
-    /// one is full; a bad answer is final.
-    pub(super) async fn infer(&self, call: Call<'_>, deadline: Instant) -> Result<Vec<u8>, Error> {
+    /// The work has no side effects, so another replica is tried when one went away, and once when one is
+    /// full, fails, or takes so long that only half of the time is left; all within the retry budget.
+    pub(super) async fn infer(&self, call: Call<'_>, deadline: Instant) -> Result<(Vec<u8>, String), Error> {
         self.earn_retry();
         let mut tried: Vec<SocketAddr> = Vec::new();
         let mut last = Error::Unavailable(format!("no replica serves '{}'", call.model));
-        let mut full = false;
+        let mut again = true;
         while let Some(replica) = self.choose(call.model, &tried, deadline).await {
             if !tried.is_empty() && !self.take_retry() {
                 break;
             }
             tried.push(replica.address());
-            match replica.attempt(&call, deadline).await {
-                Ok(output) => return Ok(output),
-                Err(Attempt::Full(cause)) if !full => {
-                    full = true;
-                    last = Error::Overloaded(cause);
-                }
-                Err(gone @ Attempt::Gone(_)) => {
-                    tracing::debug!(triton = %replica.address(), ?gone, "trying another replica");
-                    last = gone.into();
-                }
-                Err(last) => return Err(last.into()),
+            // A model may hang: what another could still do is not waited for to the end.
+            let spare = again && self.least_loaded(call.model, &tried).is_some();
+            let now = Instant::now();
+            let until = if spare { now + deadline.saturating_duration_since(now) / 2 } else { deadline };
+            let label = replica.label(call.model).unwrap_or_else(|| call.model.to_owned());
+            let failed = match replica.attempt(&call, until).await {
+                Ok(output) => return Ok((output, label)),
+                Err(failed) => failed,
+            };
+            let gone = matches!(failed, Attempt::Gone(_));
+            tracing::debug!(triton = %replica.address(), ?failed, "an attempt failed");
+            last = failed.into();
+            if !gone && !std::mem::take(&mut again) {
+                break;
             }
         }
         Err(last)
@@ -185,16 +183,23 @@ impl Pool {
         let replicas = self.0.replicas.load();
         let serving: Vec<_> =
             replicas.iter().filter(|watched| watched.replica.label(model).is_some()).collect();
-        let mut fit: Vec<_> = serving.iter().filter(|watched| !watched.replica.is_ejected()).collect();
+        let state = |watched: &Watched| watched.replica.state(model);
+        let untried = |watched: &&&Watched| !tried.contains(&watched.replica.address());
+        // A trial costs its caller a retry at most, and is what brings a replica back.
+        let trial = serving.iter().filter(untried).find(|watched| state(watched) == State::HalfOpen);
+        if let (Some(watched), true) = (trial, tried.is_empty()) {
+            return Some(Arc::clone(&watched.replica));
+        }
+        let mut fit: Vec<_> = serving.iter().filter(|watched| state(watched) == State::Closed).collect();
         // When most seem bad it is more likely the work or the network, and none is left out.
         if fit.len() * 2 < serving.len() {
             fit = serving.iter().collect();
         }
-        fit.retain(|watched| !tried.contains(&watched.replica.address()));
+        fit.retain(|watched| untried(watched));
         // Looked at once: the loads change meanwhile.
-        let loads: Vec<_> = fit.iter().map(|watched| (watched.replica.in_flight(), *watched)).collect();
-        let least = loads.iter().map(|(load, _)| *load).min()?;
-        let least: Vec<_> = loads.into_iter().filter(|(load, _)| *load == least).collect();
+        let loads: Vec<_> = fit.iter().map(|watched| (watched.replica.load(model), *watched)).collect();
+        let least = loads.iter().map(|(load, _)| *load).min_by(f64::total_cmp)?;
+        let least: Vec<_> = loads.into_iter().filter(|(load, _)| *load <= least).collect();
         least.get(fastrand::usize(..least.len())).map(|(_, watched)| Arc::clone(&watched.replica))
     }
 

@@ -1,7 +1,7 @@
 //! One Triton: its connection, what it serves, and how it has fared.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     error::Error as _,
     net::SocketAddr,
     sync::{
@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
+use hyper_util::client::legacy::connect::HttpConnector;
 use serde::Serialize;
 use tokio::{
     sync::watch,
@@ -24,6 +26,7 @@ use tonic::{
 use super::{
     Error, Tls,
     call::Call,
+    outlier::{Outlier, State},
     pool::Address,
     protocol::{
         ModelConfigRequest, ModelReadyRequest, ServerReadyRequest,
@@ -45,10 +48,16 @@ const MAX_ANSWER: usize = 16 << 20;
 /// Flow-control windows, in bytes, large enough for an answer without a round trip.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 64 << 20;
-/// Failures in a row that put a replica out, and for how long the first and at most.
-const FAILURES: u32 = 5;
-const EJECTION: Duration = Duration::from_secs(1);
-const MAX_EJECTION: Duration = Duration::from_secs(30);
+/// How long the other side may leave what was sent without a sign of receipt, so that a silent partition
+/// costs seconds; and how often an idle connection is tried. Triton's defaults take more frequent pings for
+/// abuse; probes are traffic enough otherwise.
+const UNRECEIVED: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: Duration = Duration::from_secs(300);
+const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(10);
+/// How many probes in a row must fail before what they asked for counts as lost.
+const FAILED_PROBES: u32 = 2;
+/// A call that had less time than this when it began says nothing of the replica when it is late.
+const FAIR: Duration = Duration::from_millis(500);
 
 /// What a replica last said of itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -75,14 +84,6 @@ struct Found {
     models: BTreeMap<String, String>,
 }
 
-/// How the calls fared.
-#[derive(Debug, Default)]
-struct Record {
-    failures: u32,
-    ejections: u32,
-    out_until: Option<Instant>,
-}
-
 /// The outcome of one attempt that gave no answer.
 #[derive(Debug)]
 pub enum Attempt {
@@ -92,7 +93,7 @@ pub enum Attempt {
     Full(String),
     /// The deadline passed.
     Late(String),
-    /// It answered, and badly: another would too.
+    /// It answered, and badly.
     Bad(String),
 }
 
@@ -102,7 +103,7 @@ pub struct Replica {
     address: SocketAddr,
     client: GrpcInferenceServiceClient<Channel>,
     found: watch::Sender<Found>,
-    record: Mutex<Record>,
+    outliers: Mutex<HashMap<String, Outlier>>,
     in_flight: AtomicUsize,
 }
 
@@ -116,8 +117,9 @@ impl Replica {
         let endpoint = |uri: String| Endpoint::from_shared(uri).map_err(|error| error.to_string());
         let mut endpoint = endpoint(format!("{scheme}://{address}"))?
             .connect_timeout(CONNECT)
-            .tcp_nodelay(true)
-            .tcp_keepalive(Some(Duration::from_secs(30)))
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE_ANSWER)
+            .keep_alive_while_idle(true)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
         if name.tls {
@@ -131,7 +133,13 @@ impl Replica {
             }
             endpoint = endpoint.tls_config(config).map_err(|error| error.to_string())?;
         }
-        let client = GrpcInferenceServiceClient::new(endpoint.connect_lazy())
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(Duration::from_secs(30)));
+        tcp.set_connect_timeout(Some(CONNECT));
+        tcp.set_tcp_user_timeout(Some(UNRECEIVED));
+        let client = GrpcInferenceServiceClient::new(endpoint.connect_with_connector_lazy(tcp))
             .max_decoding_message_size(MAX_ANSWER)
             .max_encoding_message_size(MAX_ANSWER);
         // Shown from the start: a rate cannot see the first of what is new.
@@ -140,7 +148,7 @@ impl Replica {
             address,
             client,
             found: watch::Sender::default(),
-            record: Mutex::default(),
+            outliers: Mutex::default(),
             in_flight: AtomicUsize::new(0),
         })
     }
@@ -148,11 +156,6 @@ impl Replica {
     /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// Requests under way.
-    pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
     }
 
     /// The label of `model`, if the replica serves it.
@@ -166,9 +169,16 @@ impl Replica {
         self.found.borrow().ready.is_none()
     }
 
-    /// Whether it is left out for a while.
-    pub fn is_ejected(&self) -> bool {
-        self.record().out_until.is_some_and(|until| Instant::now() < until)
+    /// Whether `model` may be sent work here.
+    pub fn state(&self, model: &str) -> State {
+        self.outliers().get(model).map_or(State::Closed, |outlier| outlier.state(Instant::now()))
+    }
+
+    /// Requests under way, and the failures of `model` of late.
+    pub fn load(&self, model: &str) -> f64 {
+        let failures = self.outliers().get(model).map_or(0.0, |outlier| outlier.load(Instant::now()));
+        // What is left of old failures decides nothing.
+        self.in_flight.load(Ordering::Relaxed) as f64 + failures.round()
     }
 
     /// All that is known of it.
@@ -178,21 +188,30 @@ impl Replica {
             address: self.address.to_string(),
             ready: found.ready == Some(true),
             models: found.models.clone(),
-            in_flight: self.in_flight(),
-            ejected: self.is_ejected(),
+            in_flight: self.in_flight.load(Ordering::Relaxed),
+            ejected: self.outliers().values().any(|outlier| outlier.state(Instant::now()) != State::Closed),
         }
     }
 
-    /// Asks the replica again and again what it serves of `models`.
+    /// Asks the replica again and again what it serves of `models`. One probe that fails hides nothing: it
+    /// can be our own lack of time, or the network's.
     pub async fn watch(&self, models: &[String]) {
-        let mut late = 0;
+        let (mut late, mut failed) = (0, 0);
+        let mut missed: HashMap<&str, u32> = HashMap::new();
         loop {
-            let probe = timeout(PROBE, self.probe(models)).await;
-            late = if probe.is_err() { late + 1 } else { 0 };
-            let found = match probe {
-                Ok(Ok(found)) => found,
-                Err(_) if late < LATE_PROBES && !self.is_new() => continue,
+            let ready = timeout(PROBE, self.client.clone().server_ready(ServerReadyRequest {})).await;
+            late = if ready.is_err() { late + 1 } else { 0 };
+            failed = if matches!(ready, Ok(Err(_))) { failed + 1 } else { 0 };
+            let known = !self.is_new();
+            let found = match ready {
+                Ok(Ok(answer)) => Found {
+                    ready: Some(answer.into_inner().ready),
+                    models: self.probe_models(models, &mut missed).await,
+                    hangs: false,
+                },
+                Err(_) if late < LATE_PROBES && known => continue,
                 Err(_) => Found { ready: Some(false), hangs: true, models: BTreeMap::new() },
+                Ok(Err(_)) if failed < FAILED_PROBES && known => self.found.borrow().clone(),
                 // What is under way may still end well: a Triton that is to end finishes its work.
                 Ok(Err(_)) => Found { ready: Some(false), ..Found::default() },
             };
@@ -208,6 +227,33 @@ impl Replica {
         }
     }
 
+    /// The labels of the models that are served. Each is asked for apart: one that does not answer hides no
+    /// other. `missed` counts in how many probes in a row nothing was heard of a model.
+    async fn probe_models<'a>(
+        &self,
+        models: &'a [String],
+        missed: &mut HashMap<&'a str, u32>,
+    ) -> BTreeMap<String, String> {
+        let asked = models.iter().map(|model| timeout(PROBE, self.probe_model(model)));
+        let mut found = BTreeMap::new();
+        for (model, label) in models.iter().zip(join_all(asked).await) {
+            let missed = missed.entry(model).or_default();
+            let label = match label {
+                Ok(Ok(label)) => {
+                    *missed = 0;
+                    label
+                }
+                Ok(Err(_)) | Err(_) => {
+                    *missed += 1;
+                    let before = self.found.borrow().models.get(model).cloned();
+                    before.filter(|_| *missed < FAILED_PROBES)
+                }
+            };
+            found.extend(label.map(|label| (model.clone(), label)));
+        }
+        found
+    }
+
     /// Waits until the first probe has ended.
     pub async fn known(&self) {
         let mut found = self.found.subscribe();
@@ -215,23 +261,22 @@ impl Replica {
         let _ = found.wait_for(|found| found.ready.is_some()).await;
     }
 
-    async fn probe(&self, models: &[String]) -> Result<Found, Status> {
-        let mut client = self.client.clone();
-        let ready = client.server_ready(ServerReadyRequest {}).await?.into_inner().ready;
-        let mut found = Found { ready: Some(ready), ..Found::default() };
-        for model in models {
-            let request = ModelReadyRequest { name: model.clone() };
-            if !client.model_ready(request).await.is_ok_and(|answer| answer.into_inner().ready) {
-                continue;
-            }
-            let known = self.found.borrow().models.get(model).cloned();
-            let label = match known {
-                Some(label) => label,
-                None => self.ask_label(model).await?,
-            };
-            found.models.insert(model.clone(), label);
+    /// The label of `model`, if it is served.
+    async fn probe_model(&self, model: &str) -> Result<Option<String>, Status> {
+        let request = ModelReadyRequest { name: model.to_owned() };
+        let ready = match self.client.clone().model_ready(request).await {
+            Ok(answer) => answer.into_inner().ready,
+            Err(status) if status.code() == Code::NotFound => false,
+            Err(status) => return Err(status),
+        };
+        if !ready {
+            return Ok(None);
         }
-        Ok(found)
+        let known = self.found.borrow().models.get(model).cloned();
+        match known {
+            Some(label) => Ok(Some(label)),
+            None => self.ask_label(model).await.map(Some),
+        }
     }
 
     async fn ask_label(&self, model: &str) -> Result<String, Status> {
@@ -245,6 +290,8 @@ impl Replica {
     /// hangs does not keep what another could do.
     pub async fn attempt(&self, call: &Call<'_>, deadline: Instant) -> Result<Vec<u8>, Attempt> {
         let _counted = Counted::new(&self.in_flight);
+        let mut trial = Trial::begin(self, call.model);
+        let fair = deadline.saturating_duration_since(Instant::now()) >= FAIR;
         let mut request = tonic::Request::new(call.request(deadline));
         telemetry::propagate_trace(request.metadata_mut());
         request.set_timeout(deadline.saturating_duration_since(Instant::now()));
@@ -262,33 +309,67 @@ impl Replica {
                 Err(Attempt::Gone("it no longer answers probes".to_owned()))
             }
         };
-        self.note(&outcome);
+        trial.due = false;
+        self.note(call.model, &outcome, fair);
         outcome
     }
 
-    /// Keeps count of failures in a row that are the replica's own.
-    fn note(&self, outcome: &Result<Vec<u8>, Attempt>) {
-        let mut record = self.record();
-        match outcome {
-            Ok(_) => *record = Record::default(),
-            Err(Attempt::Full(_) | Attempt::Late(_)) => {}
-            Err(Attempt::Gone(_) | Attempt::Bad(_)) => {
-                record.failures += 1;
-                if record.failures >= FAILURES {
-                    let time = (EJECTION * 2u32.saturating_pow(record.ejections)).min(MAX_EJECTION);
-                    record.out_until = Some(Instant::now() + time);
-                    record.ejections = (record.ejections + 1).min(16);
-                    record.failures = 0;
-                    metrics::counter!("lacuna_replica_ejections_total", "replica" => self.address.to_string()).increment(1);
-                    tracing::warn!(triton = %self.address, ?time, "replica left out after repeated failures");
-                }
+    /// Keeps count of failures that are the replica's own. One that was late is, if it had a `fair` time.
+    fn note(&self, model: &str, outcome: &Result<Vec<u8>, Attempt>, fair: bool) {
+        let now = Instant::now();
+        let mut outliers = self.outliers();
+        let outlier = outliers.entry(model.to_owned()).or_insert_with(|| Outlier::new(now));
+        let ejected = match outcome {
+            Ok(_) => {
+                outlier.succeeded();
+                None
             }
+            Err(Attempt::Late(_)) if !fair => {
+                outlier.abandon();
+                None
+            }
+            // It lives, and has too much to do.
+            Err(Attempt::Full(_)) => {
+                outlier.abandon();
+                None
+            }
+            Err(Attempt::Gone(_) | Attempt::Bad(_) | Attempt::Late(_)) => outlier.failed(now),
+        };
+        if let Some(time) = ejected {
+            metrics::counter!("lacuna_replica_ejections_total", "replica" => self.address.to_string())
+                .increment(1);
+            tracing::warn!(triton = %self.address, model, ?time, "ejected after repeated failures");
         }
     }
 
-    fn record(&self) -> std::sync::MutexGuard<'_, Record> {
+    fn outliers(&self) -> std::sync::MutexGuard<'_, HashMap<String, Outlier>> {
         // Nothing panics while the lock is held; were it so, the counts would still be usable.
-        self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.outliers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// A trial of a model that is half-open, which is due again if its caller hangs up.
+struct Trial<'a> {
+    replica: &'a Replica,
+    model: &'a str,
+    due: bool,
+}
+
+impl<'a> Trial<'a> {
+    fn begin(replica: &'a Replica, model: &'a str) -> Self {
+        let now = Instant::now();
+        let due = replica.outliers().get_mut(model).is_some_and(|outlier| outlier.begin(now));
+        Self { replica, model, due }
+    }
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        if self.due
+            && let Some(outlier) = self.replica.outliers().get_mut(self.model)
+        {
+            outlier.abandon();
+        }
     }
 }
 

@@ -153,6 +153,153 @@ proptest! {
             let limit = if small { 20 } else { u32::MAX };
             rect(x, y, w.min(width - x).min(limit), h.min(height - y).min(limit))
         }).collect();
-        check(&holes(width, height, &rects).dilate(radius));
+        let mask = holes(width, height, &rects).dilate(radius);
+        assert_eq!(check(&mask), plainly::plan(&mask));
+    }
+}
+
+/// The same plan, made plainly: with a copy of the set for every try.
+mod plainly {
+    use super::super::*;
+
+    pub fn plan(mask: &Mask) -> Vec<Window> {
+        let photo = Rect::of_size(mask.width(), mask.height());
+        let mut groups = groups(mask);
+        join_before(&mut groups, photo);
+        let mut windows = loop {
+            let windows = cover_before(mask, &groups, photo);
+            if windows.len() <= MAX_WINDOWS || groups.len() == 1 {
+                break windows;
+            }
+            join_nearest(&mut groups);
+        };
+        order(&mut windows);
+        windows
+    }
+
+    /// Joins two groups wherever one window for both costs the model no more than one for each.
+    fn join_before(groups: &mut Vec<Rect>, photo: Rect) {
+        let cost = |hole: &Rect| fitting_side(*hole, photo).map(|side| u64::from(side).pow(2));
+        let mut i = 0;
+        while i < groups.len() {
+            let partner = (i + 1..groups.len()).find(|&j| {
+                let both = cost(&groups[i].union(&groups[j]));
+                let each = cost(&groups[i]).zip(cost(&groups[j])).map(|(a, b)| a + b);
+                both.zip(each).is_some_and(|(both, each)| both <= each)
+            });
+            match partner {
+                // The joined group may now suit one that was passed over.
+                Some(j) => {
+                    let joined = groups.remove(j);
+                    groups[i] = groups[i].union(&joined);
+                    i = 0;
+                }
+                None => i += 1,
+            }
+        }
+    }
+    /// The windows of all groups. A pixel that an earlier window fills is left to it.
+    fn cover_before(mask: &Mask, groups: &[Rect], photo: Rect) -> Vec<Window> {
+        let mut open = mask.clone();
+        let mut windows = Vec::new();
+        for group in groups {
+            let Some(hole) = open.bounds_within(*group) else { continue };
+            let budget = MAX_WINDOWS.saturating_sub(windows.len());
+            let cover = match fitting_side(hole, photo) {
+                Some(side) => vec![around(hole, side, side, photo)],
+                None => {
+                    follow_before(&open, hole, photo, budget).unwrap_or_else(|| vec![shrunken(hole, photo)])
+                }
+            };
+            for window in &cover {
+                open.clear_rect(window.core);
+            }
+            windows.extend(cover);
+        }
+        windows
+    }
+    /// Windows at the photo's own resolution along a hole that is long and thin, of the smallest side for
+    /// which each sees at most a third of its square as hole, or `None` where there is no such side
+    /// within `budget` windows. Each sees what the one before it filled.
+    fn follow_before(open: &Mask, hole: Rect, photo: Rect, budget: usize) -> Option<Vec<Window>> {
+        SIDES[1..].iter().find_map(|&side| {
+            let mut open = open.clone();
+            let mut windows = Vec::new();
+            while let Some(rest) = open.bounds_within(hole) {
+                let window = around(next_piece(&open, rest, side - side / 3), side, side, photo);
+                let thin = open.count_within(window.source) * 3 <= window.source.area();
+                if windows.len() == budget || !thin {
+                    return None;
+                }
+                open.clear_rect(window.core);
+                windows.push(window);
+            }
+            Some(windows)
+        })
+    }
+}
+
+/// Masks that cost the most, for a photo of `side` by `side` pixels.
+fn adversarial(side: u32) -> Vec<(&'static str, Mask)> {
+    let drawn = |set: &dyn Fn(u32, u32) -> bool| {
+        let levels: Vec<u8> =
+            (0..side * side).map(|i| if set(i % side, i / side) { 255 } else { 0 }).collect();
+        Mask::from_levels(side, side, &levels, 128)
+    };
+    let noise = |x: u32, y: u32, of: u32| {
+        let mixed = (x.wrapping_mul(0x9e37_79b1) ^ y.wrapping_mul(0x85eb_ca6b)).wrapping_mul(0xc2b2_ae35);
+        (mixed ^ mixed >> 15).wrapping_mul(0x27d4_eb2f) >> 8 < (1 << 24) / of
+    };
+    vec![
+        ("lines across", drawn(&|_, y| y % 34 == 0)),
+        ("lines down", drawn(&|x, _| x % 34 == 0)),
+        ("lines far apart", drawn(&|_, y| y % 150 == 0)),
+        ("slanted lines", drawn(&|x, y| (x + y) % 60 == 0)),
+        ("slanted lines far apart", drawn(&|x, y| (x + y) % 250 == 0)),
+        ("a grid", drawn(&|x, y| x % 200 == 0 || y % 200 == 0)),
+        ("dots", drawn(&|x, y| x % 70 == 0 && y % 70 == 0)),
+        ("dots far apart", drawn(&|x, y| x % 260 == 0 && y % 260 == 0)),
+        ("a checkerboard", drawn(&|x, y| (x / 8 + y / 8) % 2 == 0)),
+        ("every other pixel", drawn(&|x, y| x % 2 == 0 && y % 2 == 0)),
+        (
+            "rings",
+            drawn(&|x, y| {
+                let (x, y) = (f64::from(x) - f64::from(side) / 2.0, f64::from(y) - f64::from(side) / 2.0);
+                x.hypot(y) % 90.0 < 2.0
+            }),
+        ),
+        (
+            "a spiral",
+            drawn(&|x, y| {
+                let (x, y) = (f64::from(x) - f64::from(side) / 2.0, f64::from(y) - f64::from(side) / 2.0);
+                (x.hypot(y) + y.atan2(x) * 80.0 / std::f64::consts::TAU).rem_euclid(80.0) < 3.0
+            }),
+        ),
+        ("noise", drawn(&|x, y| noise(x, y, 2))),
+        ("rare noise", drawn(&|x, y| noise(x, y, 20_000))),
+        ("very rare noise", drawn(&|x, y| noise(x, y, 100_000))),
+    ]
+}
+
+#[test]
+fn adversarial_masks_have_the_plan_that_copies_would_give() {
+    for (what, mask) in adversarial(1500) {
+        assert_eq!(plan(&mask), plainly::plan(&mask), "{what}");
+        let mask = mask.dilate(8);
+        assert_eq!(check(&mask), plainly::plan(&mask), "{what}");
+    }
+}
+
+#[test]
+fn any_mask_of_full_size_is_planned_in_a_fraction_of_a_second() {
+    for (what, mask) in adversarial(4096) {
+        for mask in [mask.dilate(8), mask] {
+            let started = std::time::Instant::now();
+            let windows = plan(&mask);
+            let took = started.elapsed();
+            println!("{what}: {} windows in {took:?}", windows.len());
+            // Well above what it takes alone: this runs beside other tests.
+            assert!(took.as_millis() < 2000, "{what}: {took:?}");
+        }
     }
 }

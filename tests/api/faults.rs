@@ -87,6 +87,40 @@ async fn a_slow_model_is_a_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_that_passes_between_our_own_steps_is_a_timeout() {
+    let app = spawn_app_before(StandIn::start().await, &["--request-timeout=0.1"]).await;
+    app.replicas_ready(1).await;
+    // Its decoding alone takes longer.
+    let large = png(image::RgbaImage::from_pixel(4096, 4096, image::Rgba([1, 2, 3, 255])));
+    let (status, code, _) = error_of(app.inpaint(boxed(photo(large), [5, 5, 9, 9])).await).await;
+    assert_eq!((status, code.as_str()), (504, "inference_timeout"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_fails_at_once_costs_its_callers_nothing() {
+    for code in [Code::Internal, Code::Unknown] {
+        let well = StandIn::answering(Duration::from_millis(20), fill).await;
+        let sick = StandIn::answering(Duration::ZERO, move |_| Err(Status::new(code, "out of memory"))).await;
+        let app = spawn_app_with(&format!("{},{}", sick.url(), well.url()), &[]).await;
+        app.replicas_ready(2).await;
+        for _ in 0..30 {
+            assert_eq!(app.inpaint(form()).await.status(), 200, "{code:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_hangs_in_a_ready_triton_is_left_to_another() {
+    let well = StandIn::start().await;
+    let hangs = StandIn::answering(Duration::from_secs(600), fill).await;
+    let app = spawn_app_with(&format!("{},{}", hangs.url(), well.url()), &["--request-timeout=2"]).await;
+    app.replicas_ready(2).await;
+    for _ in 0..12 {
+        assert_eq!(app.inpaint(form()).await.status(), 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn full_queues_are_overload() {
     for message in ["Exceeds maximum queue size", "Request timeout expired"] {
         let full = StandIn::answering(Duration::ZERO, move |_| Err(Status::unavailable(message))).await;

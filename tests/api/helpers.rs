@@ -45,6 +45,7 @@ pub async fn spawn_app_with(triton: &str, flags: &[&str]) -> TestApp {
         "--admin-listen=127.0.0.1:0",
         "--rate-per-minute=1000000",
         "--rate-burst=100000",
+        "--token-concurrency=1000",
     ];
     let tokens = format!("--tokens=tests:{TOKEN}");
     let triton = format!("--triton={triton}");

@@ -1,9 +1,11 @@
 //! Who gets in, and how often.
 
+use std::time::Duration;
+
 use crate::{
     helpers::{TOKEN, boxed, error_of, photo, spawn_app, spawn_app_before},
     samples::{png, textured},
-    stand_in::StandIn,
+    stand_in::{StandIn, fill},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,4 +83,33 @@ async fn a_used_up_quota_is_refused_with_the_time_to_wait_and_others_are_not_tou
             .unwrap();
         assert_eq!(unknown.status(), 401, "a wrong token uses up nobody's quota");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_token_cannot_take_the_places_of_others() {
+    let slow = StandIn::answering(Duration::from_millis(1500), fill).await;
+    let app =
+        spawn_app_before(slow, &["--token-concurrency=3", "--max-concurrent=8", "--tokens=other:0ther"])
+            .await;
+    app.replicas_ready(1).await;
+    let form = || boxed(photo(png(textured(1, false, 9, 9))), [1, 1, 2, 2]);
+    let send = |token: &str| {
+        let request = app.client.post(app.url("/inpaint")).bearer_auth(token).multipart(form());
+        tokio::spawn(async move { request.send().await.unwrap() })
+    };
+    let greedy: Vec<_> = (0..8).map(|_| send(TOKEN)).collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(send("0ther").await.unwrap().status(), 200, "the other keeps its places");
+    let mut served = 0;
+    for answer in greedy {
+        let answer = answer.await.unwrap();
+        if answer.status() == 200 {
+            served += 1;
+            continue;
+        }
+        assert!(answer.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+        assert_eq!(error_of(answer).await.1, "rate_limit_exceeded");
+    }
+    assert_eq!(served, 3);
+    assert_eq!(app.inpaint(form()).await.status(), 200, "its places come back");
 }

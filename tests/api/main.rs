@@ -5,6 +5,7 @@ mod contract;
 mod exactness;
 mod faults;
 mod helpers;
+mod holding;
 mod limits;
 mod operations;
 mod program;

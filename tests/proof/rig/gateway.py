@@ -16,10 +16,11 @@ ROOT = Path(__file__).resolve().parents[3]
 LOGS = ROOT / "out/proof"
 """What the gateways logged, kept to see why a goal was missed."""
 TOKEN = "a-token-of-the-proofs"
-DRAIN_SECONDS = 30
+DRAIN_SECONDS = 120
 """How long the gateway may take to end once it is told to."""
 _START_SECONDS = 30
 _UNBOUNDED = {"LACUNA_RATE_PER_MINUTE": "1000000000", "LACUNA_RATE_BURST": "1000000000"}
+_UNBOUNDED["LACUNA_TOKEN_CONCURRENCY"] = "1000"
 
 
 class Gateway:

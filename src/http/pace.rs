@@ -1,0 +1,318 @@
+//! How fast a client must take what it is sent.
+//!
+//! Two things are watched. A connection that waits to write must get rid of some bytes: so an HTTP/1.1
+//! client, or one of TLS, that does not read is found out. An HTTP/2 client can keep the connection
+//! lively, answer pings, and leave one answer's flow-control window closed: so each of its answers is
+//! handed out in small parts, and watched by how many are asked for.
+
+use std::{
+    future::Future,
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hyper::{
+    body::{Frame, SizeHint},
+    rt::Executor,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    task::futures::TaskLocalFuture,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use warp::{http::Extensions, reply::Response};
+
+/// How often it is looked, and over how many looks a client is judged: one that stops is given up
+/// after 20 to 25 seconds.
+const LOOK: Duration = Duration::from_secs(5);
+const LOOKS: usize = 4;
+/// What must be taken meanwhile, in bytes: half of what the slowest of mobile networks carries.
+const LEAST: u64 = 80 * 1024;
+/// The parts in which an answer is handed to HTTP/2, in bytes. What is handed over and not sent is
+/// outside any budget.
+const PART: usize = 32 * 1024;
+
+/// How long an HTTP/1.1 client may take to send a request's header, once it has begun to.
+pub const HEADER: Duration = Duration::from_secs(15);
+
+/// What a client has taken of something that is sent to it.
+#[derive(Debug, Default)]
+pub struct Pace {
+    taken: AtomicU64,
+    waiting: AtomicBool,
+    /// Whether it speaks HTTP/1.1, whether one of its requests is under way, and since when it sends the
+    /// header of the next. HTTP/1.1's own limit has to leave it idle for longer than a header may take.
+    http1: AtomicBool,
+    busy: AtomicBool,
+    header: Mutex<Option<Instant>>,
+}
+
+impl Pace {
+    fn took(&self, bytes: usize) {
+        self.taken.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn wait(&self, waiting: bool) {
+        self.waiting.store(waiting, Ordering::Relaxed);
+    }
+
+    /// The connection is one of HTTP/1.1, whose first request's header is due.
+    pub fn speaks_http1(&self) {
+        self.http1.store(true, Ordering::Relaxed);
+        self.heard();
+    }
+
+    /// A request has begun, whose header has been read.
+    pub fn begins(&self) {
+        self.busy.store(true, Ordering::Relaxed);
+        *self.header() = None;
+    }
+
+    fn ends(&self) {
+        self.busy.store(false, Ordering::Relaxed);
+    }
+
+    fn heard(&self) {
+        if self.http1.load(Ordering::Relaxed) && !self.busy.load(Ordering::Relaxed) {
+            self.header().get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn header(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.header.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends once the client has taken too little for too long, or sends a header that does not end.
+    pub async fn too_slow(&self) {
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seen = [0; LOOKS];
+        let mut looks = 0;
+        loop {
+            look.tick().await;
+            if self.header().is_some_and(|since| since.elapsed() >= HEADER) {
+                return;
+            }
+            if !self.waiting.load(Ordering::Relaxed) {
+                looks = 0;
+                continue;
+            }
+            let taken = self.taken.load(Ordering::Relaxed);
+            if looks >= LOOKS && taken - seen[looks % LOOKS] < LEAST {
+                return;
+            }
+            seen[looks % LOOKS] = taken;
+            looks += 1;
+        }
+    }
+}
+
+tokio::task_local! {
+    /// The pace of the HTTP/2 answer that the present task sends.
+    static ANSWER: Arc<Pace>;
+}
+
+/// Runs each request of an HTTP/2 connection as a task of its own, which ends, and with it the answer,
+/// if the client does not take it. The connection and its other requests go on.
+#[derive(Clone, Copy, Debug)]
+pub struct Streams;
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        let pace = Arc::new(Pace::default());
+        let stream: TaskLocalFuture<_, F> = ANSWER.scope(Arc::clone(&pace), stream);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stream => {}
+                () = pace.too_slow() => gave_up("an answer"),
+            }
+        });
+    }
+}
+
+/// Counts and tells that a client was given up.
+pub fn gave_up(what: &'static str) {
+    metrics::counter!("lacuna_slow_clients_total").increment(1);
+    tracing::info!(what, "given up: its client is too slow");
+}
+
+/// The body of an answer, as it is handed out.
+pub struct Body {
+    /// Only its body is of interest: the type of that cannot be named.
+    inner: Response,
+    rest: Bytes,
+    pace: Option<Arc<Pace>>,
+    /// The connection's.
+    line: Arc<Pace>,
+    /// What is to be held until the answer has been taken.
+    _held: Extensions,
+}
+
+/// Hands the answer's body out at the client's pace. What its extensions hold is held until the last
+/// byte has been taken or the client is gone. Called where the answer is sent.
+pub fn paced(response: Response, line: Arc<Pace>) -> hyper::Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    let pace = ANSWER.try_with(Arc::clone).ok();
+    let held = std::mem::take(&mut parts.extensions);
+    let inner = Response::new(body);
+    hyper::Response::from_parts(parts, Body { inner, rest: Bytes::new(), pace, line, _held: held })
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        self.line.ends();
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = warp::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, warp::Error>>> {
+        if self.rest.is_empty() {
+            match ready!(Pin::new(self.inner.body_mut()).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(other) => return Poll::Ready(Some(Ok(other))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
+        let part = match &self.pace {
+            Some(_) => PART.min(self.rest.len()),
+            None => self.rest.len(),
+        };
+        let part = self.rest.split_to(part);
+        if let Some(pace) = &self.pace {
+            pace.took(part.len());
+            pace.wait(true);
+        }
+        Poll::Ready(Some(Ok(Frame::data(part))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.inner.body().is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (inner, rest) = (self.inner.body().size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(inner.lower() + rest);
+        if let Some(upper) = inner.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
+    }
+}
+
+/// A connection that has been looked into: what was read of it is read again, and what is written to
+/// it is counted.
+#[derive(Debug)]
+pub struct Stream {
+    tcp: TcpStream,
+    /// What was read, and how much of it was read again.
+    first: Vec<u8>,
+    again: usize,
+    pace: Arc<Pace>,
+}
+
+impl Stream {
+    /// Of a connection of which nothing has been read.
+    pub fn new(tcp: TcpStream) -> Self {
+        Self { tcp, first: Vec::new(), again: 0, pace: Arc::default() }
+    }
+
+    /// How its client reads.
+    pub fn pace(&self) -> Arc<Pace> {
+        Arc::clone(&self.pace)
+    }
+
+    /// Whether the client begins with `bytes`. Waits until it has sent them or something else: woken
+    /// by what comes, not by looking again and again, which a client that sends half would make us do.
+    pub async fn begins_with(&mut self, bytes: &[u8]) -> io::Result<bool> {
+        while self.first.len() < bytes.len() {
+            let missing = (bytes.len() - self.first.len()) as u64;
+            let read = (&mut self.tcp).take(missing).read_buf(&mut self.first).await?;
+            if read == 0 || !bytes.starts_with(&self.first) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.pace.wait(written.is_pending());
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.pace.took(*bytes);
+        }
+        written
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let left = &self.first[self.again..];
+        if left.is_empty() {
+            let before = into.filled().len();
+            let read = Pin::new(&mut self.tcp).poll_read(context, into);
+            if into.filled().len() > before {
+                self.pace.heard();
+            }
+            return read;
+        }
+        let count = left.len().min(into.remaining());
+        into.put_slice(&left[..count]);
+        self.again += count;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.tcp).poll_write(context, bytes);
+        self.wrote(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.tcp).poll_write_vectored(context, bytes);
+        self.wrote(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(context)
+    }
+}
