@@ -2,7 +2,7 @@
 
 use std::{sync::OnceLock, time::Duration};
 
-use hyper::HeaderMap;
+use hyper::{HeaderMap, header::HeaderName};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_util::MetricKindMask;
 use opentelemetry::{
@@ -86,7 +86,7 @@ pub fn request_span(headers: &HeaderMap, request_id: &str) -> Span {
 pub fn propagate_trace(metadata: &mut MetadataMap) {
     let context = Span::current().context();
     global::get_text_map_propagator(|propagator| {
-        propagator.inject_context(&context, &mut Outgoing(metadata))
+        propagator.inject_context(&context, &mut Outgoing(metadata));
     });
 }
 
@@ -98,7 +98,7 @@ impl Extractor for Carrier<'_> {
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(|key| key.as_str()).collect()
+        self.0.keys().map(HeaderName::as_str).collect()
     }
 }
 

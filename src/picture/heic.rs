@@ -177,20 +177,20 @@ fn read_picture(answer: &mut impl Read) -> io::Result<Picture> {
 mod tests {
     use super::*;
 
-    fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    fn boxed(kind: [u8; 4], content: &[u8]) -> Vec<u8> {
         let size = (content.len() as u32 + 8).to_be_bytes();
-        [&size[..], kind, content].concat()
+        [&size[..], &kind, content].concat()
     }
 
     fn ispe(width: u32, height: u32) -> Vec<u8> {
-        boxed(b"ispe", &[[0; 4], width.to_be_bytes(), height.to_be_bytes()].concat())
+        boxed(*b"ispe", &[[0; 4], width.to_be_bytes(), height.to_be_bytes()].concat())
     }
 
     #[test]
     fn the_size_is_the_largest_of_all_images() {
-        let properties = boxed(b"ipco", &[ispe(512, 512), boxed(b"irot", &[1]), ispe(4032, 3024)].concat());
-        let meta = boxed(b"meta", &[&[0; 4][..], &boxed(b"iprp", &properties)].concat());
-        let file = [boxed(b"ftyp", b"heic\0\0\0\0mif1"), meta].concat();
+        let properties = boxed(*b"ipco", &[ispe(512, 512), boxed(*b"irot", &[1]), ispe(4032, 3024)].concat());
+        let meta = boxed(*b"meta", &[&[0; 4][..], &boxed(*b"iprp", &properties)].concat());
+        let file = [boxed(*b"ftyp", b"heic\0\0\0\0mif1"), meta].concat();
         assert!(is_heic(&file));
         assert_eq!(size(&file), Ok((4032, 3024)));
         for end in 0..file.len() {
@@ -206,7 +206,7 @@ mod tests {
         }
         let huge = [&1u32.to_be_bytes()[..], b"meta", &u64::MAX.to_be_bytes()].concat();
         assert_eq!(boxes(&huge).count(), 0);
-        assert_eq!(boxes(&boxed(b"free", &[])).count(), 1);
+        assert_eq!(boxes(&boxed(*b"free", &[])).count(), 1);
     }
 
     #[test]

@@ -93,6 +93,9 @@ pub struct Decoded {
 }
 
 /// Reads the header and nothing else, so that a picture can be refused for its size.
+///
+/// # Errors
+/// [`JpegError`] where there is no sound header, or one of a kind that is not decoded.
 pub fn header(bytes: &[u8]) -> Result<Header, JpegError> {
     Header::of(Reader::open(bytes, false)?.frame())
 }
@@ -100,6 +103,9 @@ pub fn header(bytes: &[u8]) -> Result<Header, JpegError> {
 /// Decodes a file that [`header`] was content with; of a multi-picture file, the first picture.
 ///
 /// Memory: the pixels and, for a file of several scans, its coefficients, two bytes a sample.
+///
+/// # Errors
+/// [`JpegError`] where the file is truncated, corrupt or of a kind that is not decoded.
 pub fn decode(bytes: &[u8]) -> Result<Decoded, JpegError> {
     let mut reader = Reader::open(bytes, true)?;
     let Header { width, height, components, .. } = Header::of(reader.frame())?;
@@ -132,6 +138,9 @@ fn rgb_of_inverted_cmyk(pixels: &[u8]) -> Vec<u8> {
 
 /// Encodes at quality 95 without chroma subsampling: grey stays grey, 16 bits become 8. Alpha is
 /// dropped: flatten the picture first where its colours under alpha must not show.
+///
+/// # Errors
+/// [`JpegError`] where the profile is too long for the format, or memory runs out.
 pub fn encode(image: &DynamicImage, icc: Option<&[u8]>) -> Result<Vec<u8>, JpegError> {
     let icc = icc.unwrap_or_default();
     if icc.len() > MAX_ICC {

@@ -35,6 +35,9 @@ const BRIDGED: u32 = 16;
 ///
 /// CMYK, YCCK and what libjpeg cannot write (fractional sampling, tables that change between scans)
 /// are [`JpegError::Unsupported`].
+///
+/// # Errors
+/// [`JpegError`] for those, and where the original is not a sound file.
 pub fn patch(
     original: &[u8],
     edited: &DynamicImage,

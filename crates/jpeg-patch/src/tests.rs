@@ -42,7 +42,8 @@ pub(crate) fn file(image: &DynamicImage, kind: Kind) -> Vec<u8> {
         }
         let (mut data, mut length) = (std::ptr::null_mut(), 0);
         let (width, height) = (image.width() as i32, image.height() as i32);
-        let status = tj3Compress8(handle, pixels.as_ptr(), width, 0, height, format, &mut data, &mut length);
+        let status =
+            tj3Compress8(handle, pixels.as_ptr(), width, 0, height, format, &raw mut data, &raw mut length);
         assert_eq!(status, 0, "{kind:?}");
         let file = std::slice::from_raw_parts(data, length as usize).to_vec();
         tj3Free(data.cast());
@@ -258,7 +259,7 @@ fn random_damage_is_an_error_or_a_picture_but_never_a_crash() {
         let sound = file(&picture(70, 50), kind);
         for _ in 0..400 {
             let mut damaged = sound.clone();
-            for _ in 0..1 + random(4) {
+            for _ in 0..=random(4) {
                 let at = random(damaged.len());
                 damaged[at] = random(256) as u8;
             }

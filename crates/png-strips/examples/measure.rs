@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn read(path: &str) -> Option<RgbImage> {
     let file = fs::read(path).ok()?;
-    let mut fields = file.splitn(5, |byte| byte.is_ascii_whitespace());
+    let mut fields = file.splitn(5, u8::is_ascii_whitespace);
     let mut number = || str::from_utf8(fields.next()?).ok()?.parse().ok();
     let magic: Option<u32> = number();
     let (width, height): (u32, u32) = (number()?, number()?);

@@ -184,7 +184,7 @@ fn the_colour_space_is_written_before_the_pixels() {
     let reader = Decoder::new(std::io::Cursor::new(&file)).read_info().unwrap();
     let info = reader.info();
     assert_eq!(info.icc_profile.as_deref(), Some(&profile[..]));
-    assert_eq!(info.gama_chunk.map(|gamma| gamma.into_scaled()), colour.gamma);
+    assert_eq!(info.gama_chunk.map(png::ScaledFloat::into_scaled), colour.gamma);
     let chromaticities = info.chrm_chunk.unwrap();
     assert_eq!(chromaticities.white.0.into_scaled(), 31_270);
     assert_eq!(chromaticities.blue.1.into_scaled(), 6_000);
