@@ -251,7 +251,9 @@ async fn bodies_are_bounded_while_they_stream_in() {
         .await;
     // The answer comes while the body is still being sent; a client may meet the closed door instead.
     if let Ok(response) = response {
-        assert_eq!(error_of(response).await.0, 413, "a boundary that never comes");
+        // Too long between two fields, or too much in all: whichever is seen first.
+        let status = error_of(response).await.0;
+        assert!([400, 413].contains(&status), "a boundary that never comes: {status}");
     }
     let next = app.inpaint(boxed(photo(small()), BOX)).await;
     assert_eq!(next.status(), 200);

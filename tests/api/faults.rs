@@ -6,7 +6,7 @@ use reqwest::multipart::Form;
 use tonic::{Code, Status};
 
 use crate::{
-    helpers::{boxed, error_of, photo, spawn_app_before, spawn_app_with},
+    helpers::{boxed, error_of, masked, photo, spawn_app_before, spawn_app_with},
     samples::{png, textured},
     stand_in::{
         StandIn, fill, output,
@@ -90,9 +90,11 @@ async fn a_slow_model_is_a_timeout() {
 async fn a_deadline_that_passes_between_our_own_steps_is_a_timeout() {
     let app = spawn_app_before(StandIn::start().await, &["--request-timeout=0.1"]).await;
     app.replicas_ready(1).await;
-    // Its decoding alone takes longer.
+    // Decoding both and growing the mask takes longer by far.
     let large = png(image::RgbaImage::from_pixel(4096, 4096, image::Rgba([1, 2, 3, 255])));
-    let (status, code, _) = error_of(app.inpaint(boxed(photo(large), [5, 5, 9, 9])).await).await;
+    let mask = png(image::GrayImage::from_fn(4096, 4096, |_, y| image::Luma([u8::from(y % 34 == 0) * 255])));
+    let form = masked(photo(large), mask).text("dilation", "32");
+    let (status, code, _) = error_of(app.inpaint(form).await).await;
     assert_eq!((status, code.as_str()), (504, "inference_timeout"));
 }
 
