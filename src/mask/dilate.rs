@@ -116,8 +116,9 @@ fn join(into: &mut [u64], from: &[u64]) {
 fn spread(row: &mut [u64], scratch: &mut [u64], distance: u32) {
     let mut done = 0;
     while done < distance {
-        // What is already `done` wide closes a gap of up to twice that.
-        let step = (2 * done + 1).min(distance - done);
+        // What is already `done` wide closes a gap of that width. Twice as much would do inside a row, but at
+        // its ends one side of what was spread is cut off.
+        let step = (done + 1).min(distance - done);
         let inner = row.len() - 1;
         for (out, near) in scratch[1..inner].iter_mut().zip(row.windows(3)) {
             *out =

@@ -145,3 +145,16 @@ fn resizing_takes_the_pixel_under_the_centre() {
 fn a_threshold_of_128_splits_the_greys() {
     assert_eq!(Mask::from_levels(4, 1, &[0, 127, 128, 255], 128), drawn(&["..##"]));
 }
+
+#[test]
+fn a_pixel_at_the_edge_grows_to_a_quarter_of_a_disc_without_gaps() {
+    for radius in 0..=63 {
+        for (x, y) in [(0, 0), (127, 0), (0, 127), (127, 127)] {
+            let grown = Mask::from_rect(128, 128, Rect { x, y, width: 1, height: 1 }).dilate(radius);
+            for (to_x, to_y) in (0..128u32).flat_map(|to_y| (0..128u32).map(move |to_x| (to_x, to_y))) {
+                let near = to_x.abs_diff(x).pow(2) + to_y.abs_diff(y).pow(2) <= radius * radius;
+                assert_eq!(grown.contains(to_x, to_y), near, "{radius} from {x}, {y} at {to_x}, {to_y}");
+            }
+        }
+    }
+}
