@@ -252,7 +252,7 @@ fn next_set(row: &[u64], left: u32, right: u32) -> Option<u32> {
     let head = row[first] & u64::MAX << (left % WORD);
     let (at, word) = match head {
         0 => {
-            let at = first + 1 + row[first + 1..last + 1].iter().position(|&word| word != 0)?;
+            let at = first + 1 + row[first + 1..=last].iter().position(|&word| word != 0)?;
             (at, row[at])
         }
         _ => (first, head),

@@ -24,8 +24,8 @@ const MASKS: [Drawn; 10] = [
         let (x, y) = (f64::from(x) - 2048.0, f64::from(y) - 2048.0);
         (x.hypot(y) + y.atan2(x) * 80.0 / TAU).rem_euclid(80.0) < 3.0
     }),
-    ("noise", |x, y| mixed(x, y) % 2 == 0),
-    ("rare noise", |x, y| mixed(x, y) % 50_000 == 0),
+    ("noise", |x, y| mixed(x, y).is_multiple_of(2)),
+    ("rare noise", |x, y| mixed(x, y).is_multiple_of(50_000)),
 ];
 
 fn mixed(x: u32, y: u32) -> u32 {

@@ -5,6 +5,11 @@
 //! agree (Wexler et al., TPAMI 2007), in turns. The offsets found at one scale start the next, so that at
 //! the finest one large parts are copied as they are.
 
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined into the search is compiled without the instructions that the search is compiled for"
+)]
+
 mod field;
 mod level;
 mod patch;
