@@ -82,7 +82,7 @@ impl Field {
 
     /// One pass of PatchMatch (Barnes et al. 2009): each pixel takes over what is better of its
     /// neighbours' sources and of some at random.
-    pub fn search(&mut self, level: &Level, used: Option<&Used>, pass: Pass) {
+    pub fn search(&mut self, level: &Level, used: Option<&Used<'_>>, pass: Pass) {
         let before = Before { offsets: self.offsets.clone(), costs: self.costs.clone() };
         let width = level.width;
         let bands = self.offsets.par_chunks_mut(width * BAND).zip(self.costs.par_chunks_mut(width * BAND));
@@ -107,21 +107,21 @@ pub fn source(level: &Level, x: usize, y: usize, [right, down]: Offset) -> Optio
 
 /// How often the parts of the picture are copied.
 #[derive(Debug)]
-pub struct Used {
+pub struct Used<'a> {
     cells: Vec<u32>,
     columns: usize,
     /// The cost of one copy more, for a whole cell copied once.
     price: u32,
     /// Of each pixel what it costs for being unlike all others.
-    rare: Vec<u32>,
+    rare: &'a [u32],
 }
 
 /// Side of the squares in which copies are counted.
 const CELL: usize = 4;
 
-impl Used {
+impl<'a> Used<'a> {
     /// Counts the copies of a field.
-    pub fn of(field: &Field, level: &Level, price: u32, rare: Vec<u32>) -> Self {
+    pub fn of(field: &Field, level: &Level, price: u32, rare: &'a [u32]) -> Self {
         let columns = level.width.div_ceil(CELL);
         let mut cells = vec![0; columns * level.height.div_ceil(CELL)];
         for (place, (offset, &cost)) in field.offsets.iter().zip(&field.costs).enumerate() {
@@ -150,7 +150,7 @@ struct Before {
 
 struct Band<'a> {
     level: &'a Level,
-    used: Option<&'a Used>,
+    used: Option<&'a Used<'a>>,
     before: &'a Before,
     first: usize,
     offsets: &'a mut [Offset],
@@ -275,7 +275,7 @@ fn improve(band: &mut Band, pass: Pass, x: usize, row: usize, random: &mut fastr
 /// The search for one pixel.
 struct Search<'a> {
     level: &'a Level,
-    used: Option<&'a Used>,
+    used: Option<&'a Used<'a>>,
     target: &'a Target,
     x: usize,
     y: usize,

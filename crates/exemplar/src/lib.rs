@@ -95,12 +95,17 @@ fn fill_with(picture: &Picture, set: Set) -> Fill {
     Fill { rgb, offsets }
 }
 
-/// The picture at its own size, at half of it, and so on to where the hole is shallow.
-fn scales(picture: &Picture) -> Vec<Level> {
-    let mut levels = vec![Level::new(picture)];
+/// The picture at its own size, at half of it, and so on to where the hole is shallow, each with the depths
+/// of its hole.
+fn scales(picture: &Picture) -> Vec<(Level, Vec<u16>)> {
+    let with_depths = |level: Level| {
+        let depths = vote::depths(&level);
+        (level, depths)
+    };
+    let mut levels = vec![with_depths(Level::new(picture))];
     loop {
-        let last = &levels[levels.len() - 1];
-        let depth = vote::depths(last).into_iter().max().unwrap_or(0);
+        let (last, depths) = &levels[levels.len() - 1];
+        let depth = depths.iter().copied().max().unwrap_or(0);
         if depth <= SMALLEST_DEPTH || last.width.min(last.height) < 2 * SMALLEST_SIDE {
             return levels;
         }
@@ -109,24 +114,22 @@ fn scales(picture: &Picture) -> Vec<Level> {
         if sources < FEWEST_SOURCES || !next.hole.contains(&true) {
             return levels;
         }
-        levels.push(next);
+        levels.push(with_depths(next));
     }
 }
 
 /// The largest of the scales, filled, and where from.
-fn filled(mut levels: Vec<Level>, set: Set) -> (Level, Field) {
+fn filled(mut levels: Vec<(Level, Vec<u16>)>, set: Set) -> (Level, Field) {
     let coarsest = levels.len() - 1;
-    let mut level = levels.pop().expect("there is one at least. This is a bug.");
+    let (mut level, depths) = levels.pop().expect("there is one at least. This is a bug.");
     smooth::smooth(&mut level);
     let rare: Vec<u32> = rarity::rarity(&level).into_iter().map(|rarity| rarity / 8 * RARITY).collect();
     let rare = Rare { costs: rare, width: level.width };
-    let depths = vote::depths(&level);
     let field = start::peel(&mut level, &depths, &rare.costs);
     let mut found = refined(level, field, &depths, (coarsest, coarsest), &rare, set);
-    while let Some(mut level) = levels.pop() {
+    while let Some((mut level, depths)) = levels.pop() {
         let number = levels.len();
         let (small, field) = found;
-        let depths = vote::depths(&level);
         level.take_hole_from(&small);
         let field = field.doubled(&small, &level);
         vote::vote(&mut level, &field, &depths, 1.0, if number <= 1 { 1 } else { WHOLE_PATCH });
@@ -167,10 +170,9 @@ fn refined(
     let passes = passes.max((SEARCHED / targets.max(1)).min(MOST_PASSES));
     let free = number >= 2 || number == coarsest;
     let side = level.width.max(level.height);
+    let rare = free.then(|| rare.enlarged(&level, coarsest - number));
     for pass in 0..passes {
-        let used = free.then(|| {
-            Used::of(&field, &level, mean_cost(&field) / REPETITION, rare.enlarged(&level, coarsest - number))
-        });
+        let used = rare.as_deref().map(|rare| Used::of(&field, &level, mean_cost(&field) / REPETITION, rare));
         let settings = Pass {
             seed: ((number as u64) << 8) | pass as u64,
             backwards: pass % 2 == 1,
