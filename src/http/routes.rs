@@ -13,25 +13,27 @@ use std::{
 use bytes::Buf;
 use futures_util::{FutureExt, Stream};
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::json;
 use tracing::Instrument;
 use warp::{
     Filter, Rejection,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE},
+    path::FullPath,
     reply::Response,
 };
 
 use super::{
+    api::Endpoint,
     auth::Tokens,
     error::ApiError,
     form::{self, Body},
     limit::Limits,
     pages,
-    reply::{self, Context, Filled},
+    reply::{self, Context, Filled, Liveness, Readiness},
 };
 use crate::{
     gate::{Budget, Gate},
-    inpaint, telemetry,
+    inpaint::{self, Mode},
+    telemetry,
     triton::Models,
 };
 
@@ -60,48 +62,34 @@ pub struct Service {
 pub fn routes(
     service: Arc<Service>,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
-    let inpaint = {
-        let service = Arc::clone(&service);
-        warp::path!("inpaint").and(request()).then(move |method, headers, body| {
+    warp::path::full()
+        .and(request())
+        .then(move |path: FullPath, method, headers, body| {
             let service = Arc::clone(&service);
-            async move { inpaint_route(&service, method, headers, body).await }
+            async move { route(&service, path.as_str(), method, headers, body).await }
         })
-    };
-    let ready = {
-        let service = Arc::clone(&service);
-        warp::path!("readyz").and(request()).then(move |method, headers, body| {
-            let service = Arc::clone(&service);
-            async move { page(method, headers, body, "/readyz", || readiness(&service)) }
-        })
-    };
-    let fixed = |path: &'static str, answer: fn() -> Response| {
-        let parts = path.trim_start_matches('/');
-        let at = if parts.is_empty() {
-            warp::path::end().boxed()
-        } else {
-            warp::path(parts).and(warp::path::end()).boxed()
-        };
-        at.and(request())
-            .then(move |method, headers, body| async move { page(method, headers, body, path, answer) })
-    };
-    let nothing = request().then(|_, headers: HeaderMap, body: Body| async move {
-        finish(&Context::new(&headers), "other", Err(ApiError::NotFound), headers, body)
-    });
-    inpaint
-        .or(ready)
-        .unify()
-        .or(fixed("/livez", alive))
-        .unify()
-        .or(fixed("/", pages::home))
-        .unify()
-        .or(fixed("/docs", pages::docs))
-        .unify()
-        .or(fixed("/openapi.json", pages::openapi))
-        .unify()
-        .or(nothing)
-        .unify()
         .recover(|rejection: Rejection| async move { Ok::<_, Infallible>(unroutable(&rejection)) })
         .unify()
+}
+
+/// What answers at each endpoint.
+async fn route(service: &Service, path: &str, method: Method, headers: HeaderMap, body: Body) -> Response {
+    let Some(endpoint) = Endpoint::of(path) else {
+        return finish(&Context::new(&headers), "other", Err(ApiError::NotFound), headers, body);
+    };
+    if !endpoint.methods().split(", ").any(|allowed| allowed == method.as_str()) {
+        let refused = Err(ApiError::MethodNotAllowed(endpoint.methods()));
+        return finish(&Context::new(&headers), endpoint.path(), refused, headers, body);
+    }
+    let answer = match endpoint {
+        Endpoint::Inpaint => return inpaint_route(service, headers, body).await,
+        Endpoint::Home => pages::home(),
+        Endpoint::Docs => pages::docs(),
+        Endpoint::OpenApi => pages::openapi(),
+        Endpoint::Live => alive(),
+        Endpoint::Ready => readiness(service),
+    };
+    finish(&Context::new(&headers), endpoint.path(), Ok(answer), headers, body)
 }
 
 /// What is not for callers: the metrics, and whether this process lives.
@@ -120,7 +108,7 @@ pub fn admin(
 }
 
 fn alive() -> Response {
-    reply::json(&json!({"status": "ok"}), StatusCode::OK)
+    reply::json(&Liveness { status: Liveness::OK }, StatusCode::OK)
 }
 
 /// Sets the metrics that are looked up when asked for.
@@ -150,13 +138,13 @@ fn body<B: Buf>(chunks: impl Stream<Item = Result<B, warp::Error>> + Send + 'sta
     Body::new(chunks)
 }
 
-async fn inpaint_route(service: &Service, method: Method, headers: HeaderMap, mut body: Body) -> Response {
+async fn inpaint_route(service: &Service, headers: HeaderMap, mut body: Body) -> Response {
     let mut underway = Underway { context: Context::new(&headers), ended: false };
     let span = telemetry::request_span(&headers, &underway.context.id);
     async move {
         let context = &mut underway.context;
         // A panic on the way is this request's failure, and no other's.
-        let answer = AssertUnwindSafe(answer(service, &method, &headers, &mut body, context));
+        let answer = AssertUnwindSafe(answer(service, &headers, &mut body, context));
         let answer = answer.catch_unwind().await;
         let answer = answer.unwrap_or_else(|panic| Err(ApiError::Internal(panic_text(&*panic))));
         context.queue = service.gate.wait();
@@ -182,17 +170,13 @@ impl Drop for Underway {
     }
 }
 
-/// The order of the checks: method, token, rate limit, size and form, picture.
+/// The order of the checks, after path and method: token, rate limit, size and form, picture.
 async fn answer(
     service: &Service,
-    method: &Method,
     headers: &HeaderMap,
     body: &mut Body,
     context: &mut Context,
 ) -> Result<Response, ApiError> {
-    if *method != Method::POST {
-        return Err(ApiError::MethodNotAllowed("POST"));
-    }
     let caller = service.tokens.caller(headers).ok_or(ApiError::Unauthorized)?;
     context.caller = Some(caller.name.clone());
     let counted = service.limits.check(&caller).await?;
@@ -202,7 +186,8 @@ async fn answer(
     // Held until the answer has been taken: uploads, places in the queue and answers are shared by all.
     let place = Arc::clone(&caller.places).try_acquire_owned().map_err(|_| ApiError::TooManyAtOnce)?;
 
-    let request = form::read(headers, body, &service.uploads).await?;
+    let form = form::read(Endpoint::Inpaint, headers, body, &service.uploads).await?;
+    let request = form.into_request()?;
     let (mode, format) = (request.region.mode(), request.format);
     context.mode = Some(mode);
     let deadline = Instant::now() + service.timeout;
@@ -227,28 +212,14 @@ async fn answer(
     Ok(response)
 }
 
-/// A page that anyone may read.
-fn page(
-    method: Method,
-    headers: HeaderMap,
-    body: Body,
-    path: &'static str,
-    answer: impl FnOnce() -> Response,
-) -> Response {
-    let answer = match method {
-        Method::GET | Method::HEAD => Ok(answer()),
-        _ => Err(ApiError::MethodNotAllowed("GET, HEAD")),
-    };
-    finish(&Context::new(&headers), path, answer, headers, body)
-}
-
 fn readiness(service: &Service) -> Response {
     let draining = service.draining.load(Ordering::Relaxed);
-    let ready = !draining && service.models.ready();
-    let (status, code) =
-        if ready { ("ready", StatusCode::OK) } else { ("not ready", StatusCode::SERVICE_UNAVAILABLE) };
+    let (status, code) = match !draining && service.models.ready() {
+        true => (Readiness::READY, StatusCode::OK),
+        false => (Readiness::NOT_READY, StatusCode::SERVICE_UNAVAILABLE),
+    };
     let replicas = service.models.status().replicas;
-    reply::json(&json!({"status": status, "draining": draining, "replicas": replicas}), code)
+    reply::json(&Readiness { status, draining, replicas }, code)
 }
 
 /// Turns an outcome into a reply, counts it and logs it: once, here.
@@ -275,7 +246,7 @@ fn finish(
 
 /// Counts and logs how a request ended.
 fn tell(context: &Context, route: &'static str, status: u16) {
-    let (mode, seconds) = (context.mode.unwrap_or("none"), context.started.elapsed().as_secs_f64());
+    let (mode, seconds) = (context.mode.map_or("none", Mode::name), context.started.elapsed().as_secs_f64());
     metrics::counter!("lacuna_requests_total", "route" => route, "status" => status.to_string(), "mode" => mode).increment(1);
     metrics::histogram!("lacuna_request_seconds", "route" => route, "mode" => mode).record(seconds);
     if route == "/inpaint" {
