@@ -5,6 +5,8 @@ mod contract;
 mod description;
 mod exactness;
 mod faults;
+mod geometry;
+mod heic;
 mod helpers;
 mod holding;
 mod limits;
