@@ -179,7 +179,7 @@ async fn answer(
 ) -> Result<Response, ApiError> {
     let caller = service.tokens.caller(headers).ok_or(ApiError::Unauthorized)?;
     context.caller = Some(caller.name.clone());
-    let counted = service.limits.check(&caller).await?;
+    let counted = service.limits.check(&caller.name, &caller.limiter).await?;
     context.rate = Some((caller.limiter.quota(), counted.as_ref().map_or(0, |allowed| allowed.left)));
     counted.map_err(ApiError::RateLimited)?;
 
