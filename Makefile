@@ -14,7 +14,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hash
 .DEFAULT_GOAL := help
 .PHONY: help run gateway triton build deps setup dev models test test-rust test-stack test-client \
 	test-codecs test-models test-torch test-proof exactness chaos soak fuzz fuzz-targets audit lint \
-	lint-rust lint-python bench bench-peer quality check-deploy
+	lint-rust lint-python bench bench-fill bench-peer quality check-deploy
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -125,6 +125,9 @@ deploy/.venv/bin/promtool: deploy/requirements.txt deploy/helm.txt deploy/tools.
 
 bench-peer: build setup $(BENCHES_PYTHON) ## how long a request takes beside a plain Python server
 	$(STACK) with-triton -- env PYTHONPATH=benches:scripts $(BENCHES_PYTHON) -m peer.compare
+
+bench-fill: $(BENCHES_PYTHON) ## how long the embedded fill takes beside others that need no weights
+	cd benches && PYTHONPATH=.:../scripts .venv/bin/python fills.py
 
 # QUALITY takes the options of the program: make quality QUALITY="--photos 4 --cases 2".
 quality: build setup $(BENCHES_PYTHON) ## how good a fill looks beside shrinking the whole photo
