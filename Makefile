@@ -45,8 +45,9 @@ dev:
 
 test: test-rust test-stack test-client test-codecs test-models test-proof exactness ## all tests; those of the service against a real Triton
 
-test-rust: deps dev ## the gateway: units, and the service through its API
-	$(STACK) with-triton -- cargo test --release --locked --workspace
+test-rust: deps dev ## the gateway: units with overflow checks, and the service through its API
+	cargo --config tests/checked.toml test --release --locked --workspace --lib
+	$(STACK) with-triton -- cargo test --release --locked --workspace --test '*'
 
 test-stack: dev ## the local Triton, its models and the scripts
 	$(STACK) with-triton -- $(TRITON_PYTHON) -m pytest -q triton
