@@ -19,7 +19,8 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hash
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-run: build ## Triton and the gateway together, on 127.0.0.1:8080, until Ctrl-C
+run: deps ## Triton and the gateway together, on 127.0.0.1:8080, until Ctrl-C
+	@$(STACK) prepare
 	@$(STACK) run
 
 gateway: build ## the gateway alone, in front of LACUNA_TRITON

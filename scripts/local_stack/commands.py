@@ -16,6 +16,7 @@ from local_stack.gateway import TOKEN, Gateway, check_startable
 from local_stack.install import install_dev_tools, setup
 from local_stack.machine import StackError
 from local_stack.ports import HOST, Ports
+from local_stack.prepare import prepare
 from local_stack.triton import START_SECONDS, Triton, end_process
 
 
@@ -43,6 +44,12 @@ def dev() -> int:
     """What the tests and the checks of the Python code need, beside what the local Triton needs."""
     packages.ensure(packages.TESTS)
     install_dev_tools(setup())
+    return 0
+
+
+def get_ready() -> int:
+    """The gateway and what the local Triton needs."""
+    prepare()
     return 0
 
 
