@@ -31,6 +31,8 @@ pub enum ApiError {
     BadFormat,
     /// Only some of x, y, w and h are there.
     PartialBox,
+    /// The same, where x and y alone are a point.
+    PartialPoint,
     /// The body did not arrive in time.
     BodyTimeout,
     /// Too much is being uploaded, or the shared quotas cannot be had and must be.
@@ -84,6 +86,9 @@ impl ApiError {
             Self::BadDilation => (400, "invalid_dilation", "dilation must be 0..32.".into()),
             Self::BadFormat => (400, "invalid_format", "format must be png, webp or jpg.".into()),
             Self::PartialBox => (400, "invalid_bbox", "bbox needs all of x, y, w and h.".into()),
+            Self::PartialPoint => {
+                (400, "invalid_bbox", "bbox needs all of x, y, w and h, and a point x and y.".into())
+            }
             Self::BodyTimeout => (408, "request_timeout", "The request body did not arrive in time.".into()),
             Self::Overloaded | Self::AnswersHeld => (503, "overloaded", OVERLOADED.into()),
             Self::Inpaint(error) => return of_inpaint(error),
@@ -123,6 +128,7 @@ fn of_inpaint(error: &inpaint::Error) -> Public {
     let (status, code, message): (u16, &'static str, Cow<'static, str>) = match error {
         E::EmptyMask => (400, "empty_mask", "Mask has no pixels to inpaint.".into()),
         E::BoxOutside => (400, "invalid_bbox", "bbox extends outside the image.".into()),
+        E::PointOutside => (400, "invalid_point", error.to_string().into()),
         E::NoSubject => {
             (422, "no_subject_detected", "No subject detected. Send mask or bbox instead.".into())
         }
@@ -178,6 +184,8 @@ mod tests {
             (ApiError::BadDilation, 400, "invalid_dilation"),
             (ApiError::BadFormat, 400, "invalid_format"),
             (ApiError::PartialBox, 400, "invalid_bbox"),
+            (ApiError::PartialPoint, 400, "invalid_bbox"),
+            (ApiError::Inpaint(E::PointOutside), 400, "invalid_point"),
             (ApiError::BodyTimeout, 408, "request_timeout"),
             (ApiError::Overloaded, 503, "overloaded"),
             (ApiError::AnswersHeld, 503, "overloaded"),

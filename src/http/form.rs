@@ -20,7 +20,7 @@ use warp::http::{HeaderMap, header};
 use super::error::ApiError;
 use crate::{
     gate::{Budget, Held},
-    inpaint::{MAX_DILATION, Region, Request},
+    inpaint::{FindRequest, MAX_DILATION, Region, Request, Target},
     picture::{MAX_BYTES, OutputFormat},
 };
 
@@ -152,7 +152,7 @@ impl Body {
 
 /// The fields of the API, as they were sent.
 #[derive(Default)]
-struct Fields {
+pub struct Fields {
     file: Option<Bytes>,
     mask: Option<Bytes>,
     bbox: [Option<String>; 4],
@@ -160,12 +160,11 @@ struct Fields {
     format: Option<String>,
 }
 
-/// Reads the body's form into a request, within what is left for `uploads`. Fields that are not of the
-/// API are passed over.
+/// Reads the body's form, within what is left for `uploads`. Fields that are not of the API are passed over.
 ///
 /// # Errors
 /// Those of [`ApiError`] that concern the body and its form.
-pub async fn read(headers: &HeaderMap, body: &mut Body, uploads: &Budget) -> Result<Request, ApiError> {
+pub async fn read(headers: &HeaderMap, body: &mut Body, uploads: &Budget) -> Result<Fields, ApiError> {
     let content_type =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let boundary = multer::parse_boundary(content_type).map_err(|_| ApiError::NotAForm)?;
@@ -198,7 +197,7 @@ pub async fn read(headers: &HeaderMap, body: &mut Body, uploads: &Budget) -> Res
         parsed.fields.fetch_add(taken, Ordering::Relaxed);
         parsed.in_field.store(false, Ordering::Relaxed);
     }
-    fields.into_request()
+    Ok(fields)
 }
 
 impl Fields {
@@ -224,14 +223,12 @@ impl Fields {
         Ok(length)
     }
 
-    fn into_request(self) -> Result<Request, ApiError> {
-        let dilation = match self.dilation.as_deref() {
-            None => 8,
-            Some(text) => match text.parse() {
-                Ok(dilation) if dilation <= MAX_DILATION => dilation,
-                _ => return Err(ApiError::BadDilation),
-            },
-        };
+    /// What they ask of `/inpaint`.
+    ///
+    /// # Errors
+    /// Those of [`ApiError`] that concern the fields.
+    pub fn into_request(self) -> Result<Request, ApiError> {
+        let dilation = self.dilation(8)?;
         let format = match self.format.as_deref().map(str::to_ascii_lowercase).as_deref() {
             None | Some("png") => OutputFormat::Png,
             Some("webp") => OutputFormat::WebP,
@@ -249,8 +246,35 @@ impl Fields {
             },
             (None, _) => return Err(ApiError::PartialBox),
         };
-        let photo = self.file.ok_or_else(|| bad("The form has no field 'file'."))?;
+        let photo = self.file.ok_or_else(no_file)?;
         Ok(Request { photo, region, dilation, format })
+    }
+
+    /// What they ask of `/mask`. Its mask is not grown unless that is asked for: sent to `/inpaint`, it is
+    /// grown there.
+    ///
+    /// # Errors
+    /// Those of [`ApiError`] that concern the fields.
+    pub fn into_find_request(self) -> Result<FindRequest, ApiError> {
+        let dilation = self.dilation(0)?;
+        let target = match self.bbox {
+            [None, None, None, None] => Target::Subject,
+            [Some(x), Some(y), None, None] => Target::Point { x: integer("x", &x)?, y: integer("y", &y)? },
+            [Some(x), Some(y), Some(w), Some(h)] => {
+                Target::Box([integer("x", &x)?, integer("y", &y)?, integer("w", &w)?, integer("h", &h)?])
+            }
+            _ => return Err(ApiError::PartialPoint),
+        };
+        let photo = self.file.ok_or_else(no_file)?;
+        Ok(FindRequest { photo, target, dilation })
+    }
+
+    fn dilation(&self, default: u32) -> Result<u32, ApiError> {
+        match self.dilation.as_deref().map(str::parse) {
+            None => Ok(default),
+            Some(Ok(dilation)) if dilation <= MAX_DILATION => Ok(dilation),
+            Some(_) => Err(ApiError::BadDilation),
+        }
     }
 }
 
@@ -274,6 +298,10 @@ fn integer(name: &str, text: &str) -> Result<i64, ApiError> {
     }
     let limit = if text.starts_with('-') { i64::MIN } else { i64::MAX };
     Ok(text.parse().unwrap_or(limit))
+}
+
+fn no_file() -> ApiError {
+    bad("The form has no field 'file'.")
 }
 
 fn bad(what: impl Into<Cow<'static, str>>) -> ApiError {

@@ -63,13 +63,13 @@ fn is_id(id: &str) -> bool {
     (1..=64).contains(&id.len()) && id.bytes().all(plain)
 }
 
-/// A filled photo.
-pub struct Filled<'a> {
+/// A picture that was asked for.
+pub struct Answer<'a> {
     /// Its file.
     pub bytes: Vec<u8>,
     /// The file's media type.
     pub media_type: &'static str,
-    /// The label of the model that filled it.
+    /// The label of the model that made it.
     pub model: &'a str,
     /// The mode of the request.
     pub mode: &'static str,
@@ -79,18 +79,18 @@ pub struct Filled<'a> {
     pub timings: &'a Timings,
 }
 
-/// The reply with a filled photo.
-pub fn filled(filled: Filled<'_>, context: &Context) -> Response {
-    let mut response = Response::new(filled.bytes.into());
+/// The reply with a picture.
+pub fn answered(answer: Answer<'_>, context: &Context) -> Response {
+    let mut response = Response::new(answer.bytes.into());
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(filled.media_type));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.media_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    set(headers, HeaderName::from_static("x-knockout-model"), filled.model);
-    set(headers, HeaderName::from_static("x-knockout-mode"), filled.mode);
-    if !filled.warnings.is_empty() {
-        set(headers, HeaderName::from_static("x-knockout-warning"), &filled.warnings.join("; "));
+    set(headers, HeaderName::from_static("x-knockout-model"), answer.model);
+    set(headers, HeaderName::from_static("x-knockout-mode"), answer.mode);
+    if !answer.warnings.is_empty() {
+        set(headers, HeaderName::from_static("x-knockout-warning"), &answer.warnings.join("; "));
     }
-    set(headers, HeaderName::from_static("server-timing"), &server_timing(filled.timings));
+    set(headers, HeaderName::from_static("server-timing"), &server_timing(answer.timings));
     let latency = context.started.elapsed().as_millis().to_string();
     set(headers, HeaderName::from_static("x-knockout-latency"), &latency);
     response

@@ -27,11 +27,13 @@ use super::{
     form::{self, Body},
     limit::Limits,
     pages,
-    reply::{self, Context, Filled},
+    reply::{self, Answer, Context},
 };
 use crate::{
-    gate::{Budget, Gate},
-    inpaint, telemetry,
+    gate::{Budget, Gate, Held},
+    inpaint::{self, Timings},
+    picture::OutputFormat,
+    telemetry,
     triton::Models,
 };
 
@@ -60,12 +62,14 @@ pub struct Service {
 pub fn routes(
     service: Arc<Service>,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
-    let inpaint = {
+    let work = |route: &'static str, task: Task| {
         let service = Arc::clone(&service);
-        warp::path!("inpaint").and(request()).then(move |method, headers, body| {
-            let service = Arc::clone(&service);
-            async move { inpaint_route(&service, method, headers, body).await }
-        })
+        warp::path(route.trim_start_matches('/')).and(warp::path::end()).and(request()).then(
+            move |method, headers, body| {
+                let service = Arc::clone(&service);
+                async move { work_route(&service, (route, task), method, headers, body).await }
+            },
+        )
     };
     let ready = {
         let service = Arc::clone(&service);
@@ -87,7 +91,9 @@ pub fn routes(
     let nothing = request().then(|_, headers: HeaderMap, body: Body| async move {
         finish(&Context::new(&headers), "other", Err(ApiError::NotFound), headers, body)
     });
-    inpaint
+    work("/inpaint", Task::Inpaint)
+        .or(work("/mask", Task::Find))
+        .unify()
         .or(ready)
         .unify()
         .or(fixed("/livez", alive))
@@ -150,18 +156,31 @@ fn body<B: Buf>(chunks: impl Stream<Item = Result<B, warp::Error>> + Send + 'sta
     Body::new(chunks)
 }
 
-async fn inpaint_route(service: &Service, method: Method, headers: HeaderMap, mut body: Body) -> Response {
-    let mut underway = Underway { context: Context::new(&headers), ended: false };
-    let span = telemetry::request_span(&headers, &underway.context.id);
+/// What a route with a token does with a form.
+#[derive(Clone, Copy)]
+enum Task {
+    Inpaint,
+    Find,
+}
+
+async fn work_route(
+    service: &Service,
+    (route, task): (&'static str, Task),
+    method: Method,
+    headers: HeaderMap,
+    mut body: Body,
+) -> Response {
+    let mut underway = Underway { context: Context::new(&headers), route, ended: false };
+    let span = telemetry::request_span(&headers, route, &underway.context.id);
     async move {
         let context = &mut underway.context;
         // A panic on the way is this request's failure, and no other's.
-        let answer = AssertUnwindSafe(answer(service, &method, &headers, &mut body, context));
+        let answer = AssertUnwindSafe(answer(service, task, (&method, &headers), &mut body, context));
         let answer = answer.catch_unwind().await;
         let answer = answer.unwrap_or_else(|panic| Err(ApiError::Internal(panic_text(&*panic))));
         context.queue = service.gate.wait();
         underway.ended = true;
-        finish(&underway.context, "/inpaint", answer, headers, body)
+        finish(&underway.context, route, answer, headers, body)
     }
     .instrument(span)
     .await
@@ -171,13 +190,14 @@ async fn inpaint_route(service: &Service, method: Method, headers: HeaderMap, mu
 /// as 499, since no answer will be.
 struct Underway {
     context: Context,
+    route: &'static str,
     ended: bool,
 }
 
 impl Drop for Underway {
     fn drop(&mut self) {
         if !self.ended {
-            tell(&self.context, "/inpaint", 499);
+            tell(&self.context, self.route, 499);
         }
     }
 }
@@ -185,8 +205,8 @@ impl Drop for Underway {
 /// The order of the checks: method, token, rate limit, size and form, picture.
 async fn answer(
     service: &Service,
-    method: &Method,
-    headers: &HeaderMap,
+    task: Task,
+    (method, headers): (&Method, &HeaderMap),
     body: &mut Body,
     context: &mut Context,
 ) -> Result<Response, ApiError> {
@@ -202,29 +222,57 @@ async fn answer(
     // Held until the answer has been taken: uploads, places in the queue and answers are shared by all.
     let place = Arc::clone(&caller.places).try_acquire_owned().map_err(|_| ApiError::TooManyAtOnce)?;
 
-    let request = form::read(headers, body, &service.uploads).await?;
-    let (mode, format) = (request.region.mode(), request.format);
-    context.mode = Some(mode);
+    let fields = form::read(headers, body, &service.uploads).await?;
     let deadline = Instant::now() + service.timeout;
-    let done =
-        inpaint::run(request, &service.gate, &service.models, deadline).await.map_err(ApiError::Inpaint)?;
-    for (step, time) in done.timings.steps() {
-        metrics::histogram!("lacuna_step_seconds", "step" => *step).record(time.as_secs_f64());
-    }
-    let mut room = None;
-    service.answers.take(done.bytes.len(), &mut room).map_err(|_| ApiError::AnswersHeld)?;
-    let filled = Filled {
-        bytes: done.bytes,
-        media_type: format.media_type(),
-        model: &done.model,
-        mode,
-        warnings: &done.warnings,
-        timings: &done.timings,
+    let (mut response, room) = match task {
+        Task::Inpaint => {
+            let request = fields.into_request()?;
+            let (mode, media_type) = (request.region.mode(), request.format.media_type());
+            context.mode = Some(mode);
+            let done = inpaint::run(request, &service.gate, &service.models, deadline).await;
+            let done = done.map_err(ApiError::Inpaint)?;
+            let (model, warnings, timings) = (&*done.model, &*done.warnings, &done.timings);
+            deliver(
+                service,
+                Answer { bytes: done.bytes, media_type, model, mode, warnings, timings },
+                context,
+            )?
+        }
+        Task::Find => {
+            let request = fields.into_find_request()?;
+            let (mode, media_type) = (request.target.mode(), OutputFormat::Png.media_type());
+            context.mode = Some(mode);
+            let found = inpaint::find(request, &service.gate, &service.models, deadline).await;
+            let found = found.map_err(ApiError::Inpaint)?;
+            let (model, timings) = (&*found.model, &found.timings);
+            deliver(
+                service,
+                Answer { bytes: found.png, media_type, model, mode, warnings: &[], timings },
+                context,
+            )?
+        }
     };
-    let mut response = reply::filled(filled, context);
     // Held until the caller has taken the answer.
     response.extensions_mut().insert(Arc::new((room, place)));
     Ok(response)
+}
+
+/// The reply with an answer, and the room that it takes until its caller has taken it.
+fn deliver(
+    service: &Service,
+    answer: Answer,
+    context: &Context,
+) -> Result<(Response, Option<Held>), ApiError> {
+    record(answer.timings);
+    let mut room = None;
+    service.answers.take(answer.bytes.len(), &mut room).map_err(|_| ApiError::AnswersHeld)?;
+    Ok((reply::answered(answer, context), room))
+}
+
+fn record(timings: &Timings) {
+    for (step, time) in timings.steps() {
+        metrics::histogram!("lacuna_step_seconds", "step" => *step).record(time.as_secs_f64());
+    }
 }
 
 /// A page that anyone may read.
@@ -278,9 +326,9 @@ fn tell(context: &Context, route: &'static str, status: u16) {
     let (mode, seconds) = (context.mode.unwrap_or("none"), context.started.elapsed().as_secs_f64());
     metrics::counter!("lacuna_requests_total", "route" => route, "status" => status.to_string(), "mode" => mode).increment(1);
     metrics::histogram!("lacuna_request_seconds", "route" => route, "mode" => mode).record(seconds);
-    if route == "/inpaint" {
+    if matches!(route, "/inpaint" | "/mask") {
         let caller = context.caller.as_deref().unwrap_or("-");
-        tracing::info!(caller, status, mode, ms = (seconds * 1000.0).round(), "request");
+        tracing::info!(caller, route, status, mode, ms = (seconds * 1000.0).round(), "request");
     }
 }
 

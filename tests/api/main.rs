@@ -7,6 +7,7 @@ mod faults;
 mod helpers;
 mod holding;
 mod limits;
+mod mask;
 mod operations;
 mod program;
 mod real_triton;
