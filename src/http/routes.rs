@@ -18,6 +18,7 @@ use tracing::Instrument;
 use warp::{
     Filter, Rejection,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE},
+    path::FullPath,
     reply::Response,
 };
 
@@ -79,18 +80,20 @@ pub fn routes(
         })
     };
     let fixed = |path: &'static str, answer: fn() -> Response| {
-        let parts = path.trim_start_matches('/');
-        let at = if parts.is_empty() {
-            warp::path::end().boxed()
-        } else {
-            warp::path(parts).and(warp::path::end()).boxed()
-        };
-        at.and(request())
+        warp::path(path.trim_start_matches('/'))
+            .and(warp::path::end())
+            .and(request())
             .then(move |method, headers, body| async move { page(method, headers, body, path, answer) })
     };
-    let nothing = request().then(|_, headers: HeaderMap, body: Body| async move {
-        finish(&Context::new(&headers), "other", Err(ApiError::NotFound), headers, body)
-    });
+    // A page, or nothing that there is.
+    let rest = warp::path::full().and(request()).then(
+        |path: FullPath, method, headers: HeaderMap, body: Body| async move {
+            match pages::file(path.as_str().trim_start_matches('/'), &headers) {
+                Some(file) => page(method, headers, body, "/", || file),
+                None => finish(&Context::new(&headers), "other", Err(ApiError::NotFound), headers, body),
+            }
+        },
+    );
     work("/inpaint", Task::Inpaint)
         .or(work("/mask", Task::Find))
         .unify()
@@ -98,13 +101,9 @@ pub fn routes(
         .unify()
         .or(fixed("/livez", alive))
         .unify()
-        .or(fixed("/", pages::home))
-        .unify()
-        .or(fixed("/docs", pages::docs))
-        .unify()
         .or(fixed("/openapi.json", pages::openapi))
         .unify()
-        .or(nothing)
+        .or(rest)
         .unify()
         .recover(|rejection: Rejection| async move { Ok::<_, Infallible>(unroutable(&rejection)) })
         .unify()
