@@ -1,16 +1,20 @@
 //! The API over HTTP. The only place that names warp.
 
+mod api;
 mod auth;
 mod error;
 mod form;
 mod limit;
+mod openapi;
 mod pace;
 mod pages;
+mod problem;
 mod reply;
 mod routes;
 mod serve;
 mod shared;
 mod start;
+mod tables;
 mod tls;
 
 pub use auth::{Tokens, token_digest};

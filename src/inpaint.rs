@@ -61,13 +61,34 @@ pub enum Region {
 }
 
 impl Region {
-    /// The mode's name in the API.
-    pub fn mode(&self) -> &'static str {
+    /// How it was given.
+    pub fn mode(&self) -> Mode {
         match self {
-            Self::Mask(_) => "mask",
-            Self::Box { .. } => "bbox",
-            Self::Subject => "auto-subject",
+            Self::Mask(_) => Mode::Mask,
+            Self::Box { .. } => Mode::Bbox,
+            Self::Subject => Mode::AutoSubject,
         }
+    }
+}
+
+/// How a [`Region`] is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Mode {
+    /// As a mask.
+    Mask,
+    /// As a box.
+    Bbox,
+    /// As a point.
+    Point,
+    /// As the photo's subject.
+    AutoSubject,
+}
+
+impl Mode {
+    /// Its name in the API.
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -1,40 +1,27 @@
-//! Which status, code and message each failure has. The one place that says so.
+//! What each failure is to the caller. The one place that says so.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use warp::http::StatusCode;
 
+use super::problem::Problem;
 use crate::{inpaint, picture, triton};
 
 /// Why a request is refused or failed.
 #[derive(Debug)]
 pub enum ApiError {
-    /// The path is of no route.
+    /// The path is of no endpoint.
     NotFound,
-    /// The route does not take the method; these it takes.
+    /// The endpoint does not take the method; these it takes.
     MethodNotAllowed(&'static str),
     /// No token, or one that is not known.
     Unauthorized,
     /// The token's quota is used up for this long.
     RateLimited(Duration),
-    /// The token has as many requests under way as it may.
+    /// The token has as many requests in flight as it may.
     TooManyAtOnce,
-    /// The body, or the photo, is larger than we take.
-    TooLarge,
-    /// The body is not `multipart/form-data`.
-    NotAForm,
-    /// The form cannot be read, or a field is missing, repeated or not a number.
-    BadForm(Cow<'static, str>),
-    /// `dilation` is not an integer of 0 to 32.
-    BadDilation,
-    /// `format` is none of ours.
-    BadFormat,
-    /// Only some of x, y, w and h are there.
-    PartialBox,
-    /// The same, where x and y alone are a point.
-    PartialPoint,
-    /// The body did not arrive in time.
-    BodyTimeout,
+    /// The body or its form cannot be used: how, and the detail of the message.
+    Form(Problem, String),
     /// Too much is being uploaded, or the shared quotas cannot be had and must be.
     Overloaded,
     /// Too many answers wait for their callers to take them.
@@ -45,56 +32,33 @@ pub enum ApiError {
     Internal(String),
 }
 
-/// What the caller is told.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Public {
-    /// The status of the reply.
-    pub status: StatusCode,
-    /// `error` of the body.
-    pub code: &'static str,
-    /// `message` of the body.
-    pub message: Cow<'static, str>,
-}
-
-const TOO_LARGE: &str = "Image exceeds 10 MB or 4096×4096.";
-const FAILED: &str = "Inpaint failed or produced no output.";
-const OVERLOADED: &str = "Too many requests are waiting. Retry-After header tells you when to try again.";
-const UNAVAILABLE: &str =
-    "No inference server can be reached. Retry-After header tells you when to try again.";
-const AT_ONCE: &str =
-    "This token has too many requests under way. Retry-After header tells you when to try again.";
-const LATE: &str = "The image could not be processed in time.";
-
 impl ApiError {
-    /// What the caller is told of it.
-    pub fn public(&self) -> Public {
-        let (status, code, message): (u16, &'static str, Cow<'static, str>) = match self {
-            Self::NotFound => (404, "not_found", "No such resource.".into()),
-            Self::MethodNotAllowed(allow) => {
-                (405, "method_not_allowed", format!("This resource takes {allow} only.").into())
-            }
-            Self::Unauthorized => (401, "unauthorized", "Missing or invalid token.".into()),
-            Self::RateLimited(_) => {
-                (429, "rate_limit_exceeded", "Slow down. Retry-After header tells you when.".into())
-            }
-            Self::TooManyAtOnce => (429, "rate_limit_exceeded", AT_ONCE.into()),
-            Self::TooLarge => (413, "payload_too_large", TOO_LARGE.into()),
-            Self::NotAForm => {
-                (415, "unsupported_media_type", "Send the request as multipart/form-data.".into())
-            }
-            Self::BadForm(what) => (400, "invalid_request", what.clone()),
-            Self::BadDilation => (400, "invalid_dilation", "dilation must be 0..32.".into()),
-            Self::BadFormat => (400, "invalid_format", "format must be png, webp or jpg.".into()),
-            Self::PartialBox => (400, "invalid_bbox", "bbox needs all of x, y, w and h.".into()),
-            Self::PartialPoint => {
-                (400, "invalid_bbox", "bbox needs all of x, y, w and h, and a point x and y.".into())
-            }
-            Self::BodyTimeout => (408, "request_timeout", "The request body did not arrive in time.".into()),
-            Self::Overloaded | Self::AnswersHeld => (503, "overloaded", OVERLOADED.into()),
-            Self::Inpaint(error) => return of_inpaint(error),
-            Self::Internal(_) => (500, "inpaint_failed", FAILED.into()),
+    /// What it is to the caller.
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::NotFound => Problem::NotFound,
+            Self::MethodNotAllowed(_) => Problem::MethodNotAllowed,
+            Self::Unauthorized => Problem::Unauthorized,
+            Self::RateLimited(_) => Problem::RateLimited,
+            Self::TooManyAtOnce => Problem::TooManyAtOnce,
+            Self::Form(problem, _) => *problem,
+            Self::Overloaded | Self::AnswersHeld => Problem::Overloaded,
+            Self::Inpaint(error) => of_inpaint(error),
+            Self::Internal(_) => Problem::Failed,
+        }
+    }
+
+    /// The message to the caller.
+    pub fn message(&self) -> String {
+        use inpaint::Error as E;
+        let detail = match self {
+            Self::MethodNotAllowed(allow) => (*allow).to_owned(),
+            Self::Form(_, detail) => detail.clone(),
+            Self::Inpaint(E::Photo(picture::Error::Invalid(cause))) => cause.clone(),
+            Self::Inpaint(E::Mask(error)) => error.to_string(),
+            _ => String::new(),
         };
-        Public { status: known(status), code, message }
+        self.problem().message(&detail)
     }
 
     /// How long the caller should wait before another attempt, in whole seconds, where the queue takes
@@ -105,7 +69,7 @@ impl ApiError {
             // A Triton that comes back is seen within a second.
             Self::Inpaint(inpaint::Error::Model(triton::Error::Unavailable(_))) => Duration::ZERO,
             Self::TooManyAtOnce => queue,
-            _ if self.public().status == StatusCode::SERVICE_UNAVAILABLE => queue,
+            _ if self.problem().status() == StatusCode::SERVICE_UNAVAILABLE => queue,
             _ => return None,
         };
         Some(wait.as_secs_f64().ceil().max(1.0) as u64)
@@ -117,47 +81,33 @@ impl ApiError {
             Self::Internal(cause) => Some(cause.clone()),
             Self::Overloaded => Some("no room for the upload, or no shared quotas".to_owned()),
             Self::AnswersHeld => Some("no room for the answer".to_owned()),
-            Self::Inpaint(error) if self.public().status.is_server_error() => Some(error.to_string()),
+            Self::Inpaint(error) if self.problem().status().is_server_error() => Some(error.to_string()),
             _ => None,
         }
     }
 }
 
-fn of_inpaint(error: &inpaint::Error) -> Public {
+fn of_inpaint(error: &inpaint::Error) -> Problem {
     use inpaint::Error as E;
-    let (status, code, message): (u16, &'static str, Cow<'static, str>) = match error {
-        E::EmptyMask => (400, "empty_mask", "Mask has no pixels to inpaint.".into()),
-        E::BoxOutside => (400, "invalid_bbox", "bbox extends outside the image.".into()),
-        E::PointOutside => (400, "invalid_point", error.to_string().into()),
-        E::NoSubject => {
-            (422, "no_subject_detected", "No subject detected. Send mask or bbox instead.".into())
-        }
-        E::Photo(picture::Error::TooLarge) | E::Mask(picture::Error::TooLarge) => {
-            (413, "payload_too_large", TOO_LARGE.into())
-        }
-        E::Photo(picture::Error::UnknownFormat) => {
-            (415, "unsupported_media_type", picture::Error::UnknownFormat.to_string().into())
-        }
-        E::Photo(error @ (picture::Error::Animated | picture::Error::Invalid(_))) => {
-            (400, "invalid_image", error.to_string().into())
-        }
-        E::Mask(
-            error @ (picture::Error::UnknownFormat | picture::Error::Animated | picture::Error::Invalid(_)),
-        ) => (400, "invalid_mask", format!("mask: {error}").into()),
-        E::Overloaded(_) | E::Model(triton::Error::Overloaded(_)) => (503, "overloaded", OVERLOADED.into()),
-        E::Model(triton::Error::Unavailable(_)) => (503, "inference_unavailable", UNAVAILABLE.into()),
-        E::Late | E::Model(triton::Error::Timeout(_)) => (504, "inference_timeout", LATE.into()),
-        E::Photo(picture::Error::Failed(_))
-        | E::Mask(picture::Error::Failed(_))
+    use picture::Error as P;
+    match error {
+        E::EmptyMask => Problem::EmptyMask,
+        E::BoxOutside => Problem::BoxOutside,
+        E::PointOutside => Problem::PointOutside,
+        E::NoSubject => Problem::NoSubject,
+        E::Photo(P::TooLarge) | E::Mask(P::TooLarge) => Problem::TooLarge,
+        E::Photo(P::UnknownFormat) => Problem::UnknownFormat,
+        E::Photo(P::Animated) => Problem::AnimatedImage,
+        E::Photo(P::Invalid(_)) => Problem::BrokenImage,
+        E::Mask(P::UnknownFormat | P::Animated | P::Invalid(_)) => Problem::BrokenMask,
+        E::Overloaded(_) | E::Model(triton::Error::Overloaded(_)) => Problem::Overloaded,
+        E::Model(triton::Error::Unavailable(_)) => Problem::Unavailable,
+        E::Late | E::Model(triton::Error::Timeout(_)) => Problem::Late,
+        E::Photo(P::Failed(_))
+        | E::Mask(P::Failed(_))
         | E::Model(triton::Error::Failed(_))
-        | E::Internal(_) => (500, "inpaint_failed", FAILED.into()),
-    };
-    Public { status: known(status), code, message }
-}
-
-/// A status that is written above as a number.
-fn known(status: u16) -> StatusCode {
-    StatusCode::from_u16(status).expect("a status of the table. This is a bug.")
+        | E::Internal(_) => Problem::Failed,
+    }
 }
 
 #[cfg(test)]
@@ -178,18 +128,12 @@ mod tests {
             (ApiError::Unauthorized, 401, "unauthorized"),
             (ApiError::RateLimited(Duration::from_millis(1)), 429, "rate_limit_exceeded"),
             (ApiError::TooManyAtOnce, 429, "rate_limit_exceeded"),
-            (ApiError::TooLarge, 413, "payload_too_large"),
-            (ApiError::NotAForm, 415, "unsupported_media_type"),
-            (ApiError::BadForm("x".into()), 400, "invalid_request"),
-            (ApiError::BadDilation, 400, "invalid_dilation"),
-            (ApiError::BadFormat, 400, "invalid_format"),
-            (ApiError::PartialBox, 400, "invalid_bbox"),
-            (ApiError::PartialPoint, 400, "invalid_bbox"),
-            (ApiError::Inpaint(E::PointOutside), 400, "invalid_point"),
-            (ApiError::BodyTimeout, 408, "request_timeout"),
+            (ApiError::Form(Problem::RepeatedField, "x".to_owned()), 400, "invalid_request"),
+            (ApiError::Form(Problem::BadDilation, String::new()), 400, "invalid_dilation"),
             (ApiError::Overloaded, 503, "overloaded"),
             (ApiError::AnswersHeld, 503, "overloaded"),
             (ApiError::Internal(text()), 500, "inpaint_failed"),
+            (ApiError::Inpaint(E::PointOutside), 400, "invalid_point"),
             (ApiError::Inpaint(E::EmptyMask), 400, "empty_mask"),
             (ApiError::Inpaint(E::BoxOutside), 400, "invalid_bbox"),
             (ApiError::Inpaint(E::NoSubject), 422, "no_subject_detected"),
@@ -212,8 +156,9 @@ mod tests {
             (model(T::Failed(text())), 500, "inpaint_failed"),
         ];
         for (error, status, code) in table {
-            let public = error.public();
-            assert_eq!((public.status.as_u16(), public.code), (status, code), "{error:?}");
+            let told = error.problem().told();
+            assert_eq!((told.status, told.code), (status, code), "{error:?}");
+            assert!(!error.message().contains('…'), "{error:?}");
             assert_eq!(
                 error.retry_after(Duration::ZERO).is_some(),
                 status == 429 || status == 503,
@@ -221,10 +166,22 @@ mod tests {
             );
             // A cause is never sent, and never missing from the log when the failure is ours.
             if status >= 500 {
-                assert!(!public.message.contains("cause"), "{error:?}");
+                assert!(!error.message().contains("cause"), "{error:?}");
                 assert!(error.cause().is_some(), "{error:?}");
             }
         }
+    }
+
+    #[test]
+    fn messages_have_their_details() {
+        let repeated = ApiError::Form(Problem::RepeatedField, "x".to_owned());
+        assert_eq!(repeated.message(), "The field 'x' is repeated.");
+        assert_eq!(ApiError::MethodNotAllowed("POST").message(), "This resource takes POST only.");
+        let broken = || picture::Error::invalid("no end.");
+        let photo = ApiError::Inpaint(inpaint::Error::Photo(broken()));
+        assert_eq!(photo.message(), "Image could not be decoded: no end.");
+        let mask = ApiError::Inpaint(inpaint::Error::Mask(broken()));
+        assert_eq!(mask.message(), "mask: Image could not be decoded: no end.");
     }
 
     #[test]

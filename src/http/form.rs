@@ -1,7 +1,6 @@
 //! The body: a bounded multipart form, read into a request.
 
 use std::{
-    borrow::Cow,
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::{
@@ -17,7 +16,11 @@ use multer::{Constraints, Multipart, SizeLimit};
 use tokio::time::{Instant, timeout, timeout_at};
 use warp::http::{HeaderMap, header};
 
-use super::error::ApiError;
+use super::{
+    api::{Endpoint, FORMATS, Field, Kind, default_dilation},
+    error::ApiError,
+    problem::Problem,
+};
 use crate::{
     gate::{Budget, Held},
     inpaint::{FindRequest, MAX_DILATION, Region, Request, Target},
@@ -25,15 +28,15 @@ use crate::{
 };
 
 /// How long a body may take to arrive.
-const WHOLE_BODY: Duration = Duration::from_secs(120);
+pub const WHOLE_BODY: Duration = Duration::from_secs(120);
 /// How long it may pause.
-const STALL: Duration = Duration::from_secs(15);
+pub const STALL: Duration = Duration::from_secs(15);
 /// What everything but the two files may take, in bytes.
 const REST: u64 = 256 * 1024;
 /// The longest field but the two files, in bytes.
-const MAX_FIELD: u64 = 8 * 1024;
+pub const MAX_FIELD: u64 = 8 * 1024;
 /// The most fields.
-const MAX_FIELDS: usize = 64;
+pub const MAX_FIELDS: usize = 64;
 /// What may lie between two fields, their headers with it, in bytes; and in how many pieces all of it may
 /// come: with each the parser looks through it from the start.
 const MAX_BETWEEN: u64 = 64 * 1024;
@@ -150,47 +153,46 @@ impl Body {
     }
 }
 
-/// The fields of the API, as they were sent.
-#[derive(Default)]
-pub struct Fields {
-    file: Option<Bytes>,
-    mask: Option<Bytes>,
-    bbox: [Option<String>; 4],
-    dilation: Option<String>,
-    format: Option<String>,
+/// A form, as far as it is of the API.
+pub struct Form {
+    endpoint: Endpoint,
+    values: Vec<(Field, Bytes)>,
 }
 
-/// Reads the body's form, within what is left for `uploads`. Fields that are not of the API are passed over.
+/// Reads the body's form, within what is left for `uploads`. Fields that the endpoint does not have are passed over.
 ///
 /// # Errors
 /// Those of [`ApiError`] that concern the body and its form.
-pub async fn read(headers: &HeaderMap, body: &mut Body, uploads: &Budget) -> Result<Fields, ApiError> {
+pub async fn read(
+    endpoint: Endpoint,
+    headers: &HeaderMap,
+    body: &mut Body,
+    uploads: &Budget,
+) -> Result<Form, ApiError> {
     let content_type =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let boundary = multer::parse_boundary(content_type).map_err(|_| ApiError::NotAForm)?;
+    let boundary = multer::parse_boundary(content_type).map_err(|_| bad(Problem::NotAForm))?;
     if headers.contains_key(header::CONTENT_ENCODING) {
-        return Err(bad("A compressed body is not supported."));
+        return Err(bad(Problem::CompressedBody));
     }
     let length =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > MAX_BODY) {
-        return Err(ApiError::TooLarge);
+        return Err(bad(Problem::TooLarge));
     }
 
     let parsed = Arc::clone(&body.parsed);
     let chunks = stream::unfold(body, |body| async { body.keep(uploads).await.map(|chunk| (chunk, body)) });
-    let sizes = SizeLimit::new()
-        .whole_stream(MAX_BODY)
-        .per_field(MAX_FIELD)
-        .for_field("file", MAX_BYTES as u64)
-        .for_field("mask", MAX_BYTES as u64);
+    let limits = SizeLimit::new().whole_stream(MAX_BODY).per_field(MAX_FIELD);
+    let sizes =
+        pictures(endpoint).fold(limits, |sizes, field| sizes.for_field(field.name(), MAX_BYTES as u64));
     let mut form = Multipart::with_constraints(chunks, boundary, Constraints::new().size_limit(sizes));
-    let mut fields = Fields::default();
+    let mut fields = Form { endpoint, values: vec![] };
     let mut count = 0;
-    while let Some(field) = form.next_field().await.map_err(of_multer)? {
+    while let Some(field) = form.next_field().await.map_err(|error| of_multer(endpoint, error))? {
         count += 1;
         if count > MAX_FIELDS {
-            return Err(bad("The form has too many fields."));
+            return Err(bad(Problem::TooManyFields));
         }
         parsed.in_field.store(true, Ordering::Relaxed);
         let taken = fields.take(field).await?;
@@ -200,131 +202,161 @@ pub async fn read(headers: &HeaderMap, body: &mut Body, uploads: &Budget) -> Res
     Ok(fields)
 }
 
-impl Fields {
+/// The fields of an endpoint that are files.
+fn pictures(endpoint: Endpoint) -> impl Iterator<Item = Field> {
+    endpoint.fields().iter().copied().filter(|field| matches!(field.kind(), Kind::Picture))
+}
+
+impl Form {
     /// Takes a field of the form, and tells its length.
-    async fn take(&mut self, field: multer::Field<'_>) -> Result<u64, ApiError> {
-        let name = field.name().unwrap_or_default().to_owned();
-        let chosen = field.file_name() != Some("");
-        let bytes = field.bytes().await.map_err(of_multer)?;
+    async fn take(&mut self, part: multer::Field<'_>) -> Result<u64, ApiError> {
+        let field = self.endpoint.fields().iter().copied().find(|field| part.name() == Some(field.name()));
+        let chosen = part.file_name() != Some("");
+        let bytes = part.bytes().await.map_err(|error| of_multer(self.endpoint, error))?;
         let length = bytes.len() as u64;
-        match name.as_str() {
-            "file" => put(&mut self.file, &name, bytes)?,
-            // A browser's form sends a nameless, empty file where none was chosen.
-            "mask" if !chosen && bytes.is_empty() => {}
-            "mask" => put(&mut self.mask, &name, bytes)?,
-            "x" => put(&mut self.bbox[0], &name, text(&name, &bytes)?)?,
-            "y" => put(&mut self.bbox[1], &name, text(&name, &bytes)?)?,
-            "w" => put(&mut self.bbox[2], &name, text(&name, &bytes)?)?,
-            "h" => put(&mut self.bbox[3], &name, text(&name, &bytes)?)?,
-            "dilation" => put(&mut self.dilation, &name, text(&name, &bytes)?)?,
-            "format" => put(&mut self.format, &name, text(&name, &bytes)?)?,
-            _ => {}
+        let Some(field) = field else { return Ok(length) };
+        // A browser's form sends a nameless, empty file where none was chosen.
+        if !field.required() && !chosen && bytes.is_empty() {
+            return Ok(length);
         }
+        if self.values.iter().any(|(other, _)| *other == field) {
+            return Err(of_field(Problem::RepeatedField, field));
+        }
+        if !matches!(field.kind(), Kind::Picture) && std::str::from_utf8(&bytes).is_err() {
+            return Err(of_field(Problem::NotText, field));
+        }
+        self.values.push((field, bytes));
         Ok(length)
     }
 
-    /// What they ask of `/inpaint`.
-    ///
-    /// # Errors
-    /// Those of [`ApiError`] that concern the fields.
-    pub fn into_request(self) -> Result<Request, ApiError> {
-        let dilation = self.dilation(8)?;
-        let format = match self.format.as_deref().map(str::to_ascii_lowercase).as_deref() {
-            None | Some("png") => OutputFormat::Png,
-            Some("webp") => OutputFormat::WebP,
-            Some("jpg" | "jpeg") => OutputFormat::Jpeg,
-            Some(_) => return Err(ApiError::BadFormat),
-        };
-        let region = match (self.mask, self.bbox) {
-            (Some(mask), _) => Region::Mask(mask),
-            (None, [None, None, None, None]) => Region::Subject,
-            (None, [Some(x), Some(y), Some(w), Some(h)]) => Region::Box {
-                x: integer("x", &x)?,
-                y: integer("y", &y)?,
-                width: integer("w", &w)?,
-                height: integer("h", &h)?,
-            },
-            (None, _) => return Err(ApiError::PartialBox),
-        };
-        let photo = self.file.ok_or_else(no_file)?;
-        Ok(Request { photo, region, dilation, format })
+    /// The content of a field, if it is there.
+    fn value(&self, field: Field) -> Option<Bytes> {
+        assert!(
+            self.endpoint.fields().contains(&field),
+            "a field that the endpoint does not have. This is a bug."
+        );
+        self.values.iter().find(|(other, _)| *other == field).map(|(_, bytes)| bytes.clone())
     }
 
-    /// What they ask of `/mask`. Its mask is not grown unless that is asked for: sent to `/inpaint`, it is
-    /// grown there.
+    /// The text of a field, if it is there.
+    fn text(&self, field: Field) -> Option<String> {
+        self.value(field).map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
+    }
+
+    /// The photo.
+    fn photo(&self) -> Result<Bytes, ApiError> {
+        self.value(Field::File).ok_or_else(|| bad(Problem::NoFile))
+    }
+
+    /// The radius of the dilation.
+    fn dilation(&self) -> Result<u32, ApiError> {
+        let Some(text) = self.text(Field::Dilation) else {
+            return Ok(default_dilation(self.endpoint));
+        };
+        match text.parse() {
+            Ok(dilation) if dilation <= MAX_DILATION => Ok(dilation),
+            _ => Err(bad(Problem::BadDilation)),
+        }
+    }
+
+    /// The format of the answer.
+    fn format(&self) -> Result<OutputFormat, ApiError> {
+        let Some(text) = self.text(Field::Format) else { return Ok(OutputFormat::default()) };
+        let format = FORMATS.iter().find(|(name, _)| name.eq_ignore_ascii_case(&text));
+        format.map(|(_, format)| *format).ok_or_else(|| bad(Problem::BadFormat))
+    }
+
+    /// What is to be erased.
+    fn region(&self) -> Result<Region, ApiError> {
+        if let Some(mask) = self.value(Field::Mask) {
+            return Ok(Region::Mask(mask));
+        }
+        match [Field::X, Field::Y, Field::W, Field::H].map(|field| self.text(field)) {
+            [None, None, None, None] => Ok(Region::Subject),
+            [Some(x), Some(y), Some(w), Some(h)] => Ok(Region::Box {
+                x: integer(Field::X, &x)?,
+                y: integer(Field::Y, &y)?,
+                width: integer(Field::W, &w)?,
+                height: integer(Field::H, &h)?,
+            }),
+            _ => Err(bad(Problem::PartialBox)),
+        }
+    }
+
+    /// What is to be found.
+    fn target(&self) -> Result<Target, ApiError> {
+        match [Field::X, Field::Y, Field::W, Field::H].map(|field| self.text(field)) {
+            [None, None, None, None] => Ok(Target::Subject),
+            [Some(x), Some(y), None, None] => {
+                Ok(Target::Point { x: integer(Field::X, &x)?, y: integer(Field::Y, &y)? })
+            }
+            [Some(x), Some(y), Some(w), Some(h)] => Ok(Target::Box([
+                integer(Field::X, &x)?,
+                integer(Field::Y, &y)?,
+                integer(Field::W, &w)?,
+                integer(Field::H, &h)?,
+            ])),
+            _ => Err(bad(Problem::PartialPoint)),
+        }
+    }
+
+    /// The request to find something that the form makes.
     ///
     /// # Errors
     /// Those of [`ApiError`] that concern the fields.
     pub fn into_find_request(self) -> Result<FindRequest, ApiError> {
-        let dilation = self.dilation(0)?;
-        let target = match self.bbox {
-            [None, None, None, None] => Target::Subject,
-            [Some(x), Some(y), None, None] => Target::Point { x: integer("x", &x)?, y: integer("y", &y)? },
-            [Some(x), Some(y), Some(w), Some(h)] => {
-                Target::Box([integer("x", &x)?, integer("y", &y)?, integer("w", &w)?, integer("h", &h)?])
-            }
-            _ => return Err(ApiError::PartialPoint),
-        };
-        let photo = self.file.ok_or_else(no_file)?;
-        Ok(FindRequest { photo, target, dilation })
+        let (dilation, target) = (self.dilation()?, self.target()?);
+        Ok(FindRequest { photo: self.photo()?, target, dilation })
     }
 
-    fn dilation(&self, default: u32) -> Result<u32, ApiError> {
-        match self.dilation.as_deref().map(str::parse) {
-            None => Ok(default),
-            Some(Ok(dilation)) if dilation <= MAX_DILATION => Ok(dilation),
-            Some(_) => Err(ApiError::BadDilation),
-        }
+    /// The request that the form makes.
+    ///
+    /// # Errors
+    /// Those of [`ApiError`] that concern the fields.
+    pub fn into_request(self) -> Result<Request, ApiError> {
+        let (dilation, format, region) = (self.dilation()?, self.format()?, self.region()?);
+        Ok(Request { photo: self.photo()?, region, dilation, format })
     }
-}
-
-fn put<T>(place: &mut Option<T>, name: &str, value: T) -> Result<(), ApiError> {
-    match place.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(bad(format!("The field '{name}' is repeated."))),
-    }
-}
-
-fn text(name: &str, bytes: &[u8]) -> Result<String, ApiError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| bad(format!("The field '{name}' is not text.")))?;
-    Ok(text.trim().to_owned())
 }
 
 /// An integer of a box. One too large for 64 bits is a number all the same, and outside of any photo.
-fn integer(name: &str, text: &str) -> Result<i64, ApiError> {
+fn integer(field: Field, text: &str) -> Result<i64, ApiError> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(bad(format!("The field '{name}' is not an integer.")));
+        return Err(of_field(Problem::NotAnInteger, field));
     }
     let limit = if text.starts_with('-') { i64::MIN } else { i64::MAX };
     Ok(text.parse().unwrap_or(limit))
 }
 
-fn no_file() -> ApiError {
-    bad("The form has no field 'file'.")
+fn bad(problem: Problem) -> ApiError {
+    ApiError::Form(problem, String::new())
 }
 
-fn bad(what: impl Into<Cow<'static, str>>) -> ApiError {
-    ApiError::BadForm(what.into())
+fn of_field(problem: Problem, field: Field) -> ApiError {
+    ApiError::Form(problem, field.name().to_owned())
 }
 
-fn of_multer(error: multer::Error) -> ApiError {
+fn of_multer(endpoint: Endpoint, error: multer::Error) -> ApiError {
     use multer::Error as E;
     match error {
-        E::StreamSizeExceeded { .. } => ApiError::TooLarge,
-        E::FieldSizeExceeded { field_name, .. } => match field_name.as_deref() {
-            Some("file" | "mask") => ApiError::TooLarge,
-            name => bad(format!("The field '{}' is too long.", name.unwrap_or_default())),
-        },
+        E::StreamSizeExceeded { .. } => bad(Problem::TooLarge),
+        E::FieldSizeExceeded { field_name, .. } => {
+            let name = field_name.unwrap_or_default();
+            match pictures(endpoint).any(|field| field.name() == name) {
+                true => bad(Problem::TooLarge),
+                false => ApiError::Form(Problem::LongField, name),
+            }
+        }
         E::StreamReadFailed(cause) => match cause.downcast_ref::<BodyError>() {
-            Some(BodyError::Late) => ApiError::BodyTimeout,
+            Some(BodyError::Late) => bad(Problem::BodyTimeout),
             Some(BodyError::Full) => ApiError::Overloaded,
-            Some(BodyError::Header) => bad("The header of a part is too long."),
-            _ => bad("The body broke off."),
+            Some(BodyError::Header) => bad(Problem::LongPartHeader),
+            _ => bad(Problem::BrokenBody),
         },
         E::IncompleteStream | E::IncompleteFieldData { .. } | E::IncompleteHeaders => {
-            bad("The form is incomplete.")
+            bad(Problem::IncompleteForm)
         }
-        other => bad(format!("The form cannot be read: {other}.")),
+        other => ApiError::Form(Problem::MalformedForm, other.to_string()),
     }
 }

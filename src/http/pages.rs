@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use warp::{
     http::{
@@ -14,7 +15,14 @@ use warp::{
     reply::Response,
 };
 
-use super::reply::fixed;
+use super::{
+    api::Endpoint,
+    form::{MAX_FIELD, MAX_FIELDS, STALL, WHOLE_BODY},
+    openapi,
+    reply::fixed,
+    tables,
+};
+use crate::picture::{MAX_BYTES, MAX_SIDE};
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -28,21 +36,19 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 struct File {
     path: &'static str,
     media_type: &'static str,
-    bytes: &'static [u8],
+    bytes: Bytes,
     etag: HeaderValue,
 }
 
 macro_rules! files {
     ($($path:literal from $source:literal as $media_type:expr,)*) => {
-        [$(File::new($path, $media_type, include_bytes!(concat!("../../", $source)))),*]
+        [$(File::new($path, $media_type, Bytes::from_static(include_bytes!(concat!("../../", $source))))),*]
     };
 }
 
-/// By their paths below the root.
+/// What the page is made of, by paths below the root.
 static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
     files![
-        "" from "web/index.html" as HTML,
-        "docs" from "web/docs.html" as HTML,
         "web/base.css" from "web/base.css" as CSS,
         "web/page.css" from "web/page.css" as CSS,
         "web/docs.css" from "web/docs.css" as CSS,
@@ -69,9 +75,9 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
 });
 
 impl File {
-    fn new(path: &'static str, media_type: &'static str, bytes: &'static [u8]) -> Self {
+    fn new(path: &'static str, media_type: &'static str, bytes: Bytes) -> Self {
         let digest: String =
-            Sha256::digest(bytes).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+            Sha256::digest(&bytes).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
         let etag = HeaderValue::from_str(&format!("\"{digest}\"")).expect("hexadecimal. This is a bug.");
         Self { path, media_type, bytes, etag }
     }
@@ -82,7 +88,7 @@ impl File {
         let own = self.etag.to_str().unwrap_or_default();
         let same = |tag: &str| matches!(tag.trim().trim_start_matches("W/"), tag if tag == own || tag == "*");
         let known = known.split(',').any(same);
-        let mut response = Response::new(if known { &[][..] } else { self.bytes }.into());
+        let mut response = Response::new(if known { Bytes::new() } else { self.bytes.clone() }.into());
         if known {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         }
@@ -105,9 +111,44 @@ pub fn file(path: &str, asked: &HeaderMap) -> Option<Response> {
     FILES.iter().find(|file| file.path == path).map(|file| file.reply(asked))
 }
 
+/// The web page: choose a photo, mark what is to go, see it gone.
+pub fn home(asked: &HeaderMap) -> Response {
+    static HOME: LazyLock<File> =
+        LazyLock::new(|| File::new("", HTML, Bytes::from_static(include_bytes!("../../web/index.html"))));
+    HOME.reply(asked)
+}
+
+/// The API's description for people.
+pub fn docs(asked: &HeaderMap) -> Response {
+    static DOCS: LazyLock<File> = LazyLock::new(|| File::new("docs", HTML, docs_text().into_bytes().into()));
+    DOCS.reply(asked)
+}
+
 /// The API's description for programs (OpenAPI 3.1).
 pub fn openapi() -> Response {
-    fixed(include_str!("pages/openapi.json"), "application/json")
+    static OPENAPI: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", openapi::document()));
+    fixed(&OPENAPI, "application/json")
+}
+
+/// The page, with the tables and limits of the API in their places.
+fn docs_text() -> String {
+    let places = [
+        ("fields", tables::fields(Endpoint::Inpaint).html()),
+        ("mask_fields", tables::fields(Endpoint::Mask).html()),
+        ("modes", tables::modes().html()),
+        ("headers", tables::headers().html()),
+        ("problems", tables::problems().html()),
+        ("pages", tables::pages().html()),
+        ("max_mib", (MAX_BYTES >> 20).to_string()),
+        ("max_bytes", MAX_BYTES.to_string()),
+        ("max_side", MAX_SIDE.to_string()),
+        ("max_fields", MAX_FIELDS.to_string()),
+        ("max_field_kib", (MAX_FIELD >> 10).to_string()),
+        ("whole_body", WHOLE_BODY.as_secs().to_string()),
+        ("stall", STALL.as_secs().to_string()),
+    ];
+    let page = include_str!("../../web/docs.html").to_owned();
+    places.iter().fold(page, |page, (name, text)| page.replace(&format!("{{{{{name}}}}}"), text))
 }
 
 #[cfg(test)]
@@ -141,6 +182,16 @@ mod tests {
         assert!(found.len() > 10, "{found:?}");
         for path in found {
             assert!(file(&path, &HeaderMap::new()).is_some(), "{path} is not in FILES");
+        }
+    }
+
+    #[test]
+    fn nothing_of_the_page_is_left_open() {
+        let page = docs_text();
+        assert!(!page.contains("{{") && !page.contains("}}"));
+        for text in ["x-knockout-mode", "Mask has no pixels to inpaint.", "<code>dilation</code>", "10485760"]
+        {
+            assert!(page.contains(text), "{text}");
         }
     }
 }

@@ -2,23 +2,24 @@
 
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 use warp::{
-    http::{
-        HeaderMap, HeaderName, HeaderValue, StatusCode,
-        header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
-    },
+    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
     reply::Response,
 };
 
 use super::{
+    api::Header,
     error::ApiError,
     limit::{Allowed, Quota},
+    problem::Problem,
 };
-use crate::inpaint::Timings;
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+use crate::{
+    inpaint::{Mode, Timings},
+    triton::ReplicaStatus,
+};
 
 /// What is known of a request apart from its outcome.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub struct Context {
     /// The caller's name, once it is known.
     pub caller: Option<String>,
     /// What was asked for, once it is known.
-    pub mode: Option<&'static str>,
+    pub mode: Option<Mode>,
     /// The caller's quota and what is left of it, once it was counted.
     pub rate: Option<(Quota, u32)>,
     /// How long the queue takes, as far as is known.
@@ -40,7 +41,8 @@ pub struct Context {
 impl Context {
     /// That of a request with these headers, which begins now.
     pub fn new(headers: &HeaderMap) -> Self {
-        let sent = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| is_id(id));
+        let sent =
+            headers.get(Header::RequestId.key()).and_then(|value| value.to_str().ok()).filter(|id| is_id(id));
         let id = sent.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
         Self { id, started: Instant::now(), caller: None, mode: None, rate: None, queue: Duration::ZERO }
     }
@@ -48,16 +50,19 @@ impl Context {
     /// Adds what every reply carries.
     pub fn finish(&self, mut response: Response) -> Response {
         let headers = response.headers_mut();
-        set(headers, REQUEST_ID, &self.id);
+        set(headers, Header::RequestId, &self.id);
         if let Some((quota, left)) = self.rate {
-            set(headers, HeaderName::from_static("ratelimit-policy"), &Allowed::policy(quota));
-            set(headers, HeaderName::from_static("ratelimit"), &Allowed::remaining(quota, left));
+            set(headers, Header::RateLimitPolicy, &Allowed::policy(quota));
+            set(headers, Header::RateLimit, &Allowed::remaining(quota, left));
         }
         response
     }
 }
 
-/// Whether a client's request id is one that we repeat: 1 to 64 of `[A-Za-z0-9._-]`.
+/// The ids of requests, as a pattern.
+pub const ID: &str = "^[A-Za-z0-9._-]{1,64}$";
+
+/// Whether a client's request id is one that we repeat, as [`ID`] says.
 fn is_id(id: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=64).contains(&id.len()) && id.bytes().all(plain)
@@ -72,7 +77,7 @@ pub struct Answer<'a> {
     /// The label of the model that made it.
     pub model: &'a str,
     /// The mode of the request.
-    pub mode: &'static str,
+    pub mode: Mode,
     /// What the caller should know.
     pub warnings: &'a [String],
     /// How long the steps took.
@@ -84,15 +89,15 @@ pub fn answered(answer: Answer<'_>, context: &Context) -> Response {
     let mut response = Response::new(answer.bytes.into());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.media_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    set(headers, HeaderName::from_static("x-knockout-model"), answer.model);
-    set(headers, HeaderName::from_static("x-knockout-mode"), answer.mode);
+    set(headers, Header::CacheControl, "no-store");
+    set(headers, Header::Model, answer.model);
+    set(headers, Header::Mode, answer.mode.name());
     if !answer.warnings.is_empty() {
-        set(headers, HeaderName::from_static("x-knockout-warning"), &answer.warnings.join("; "));
+        set(headers, Header::Warning, &answer.warnings.join("; "));
     }
-    set(headers, HeaderName::from_static("server-timing"), &server_timing(answer.timings));
+    set(headers, Header::ServerTiming, &server_timing(answer.timings));
     let latency = context.started.elapsed().as_millis().to_string();
-    set(headers, HeaderName::from_static("x-knockout-latency"), &latency);
+    set(headers, Header::Latency, &latency);
     response
 }
 
@@ -103,26 +108,66 @@ fn server_timing(timings: &Timings) -> String {
     steps.collect::<Vec<_>>().join(", ")
 }
 
-#[derive(Serialize)]
-struct ErrorBody<'a> {
-    error: &'a str,
-    message: &'a str,
-    request_id: &'a str,
+/// The body of every error.
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Error", deny_unknown_fields)]
+pub struct ErrorBody<'a> {
+    /// What went wrong, for programs.
+    #[schemars(extend("enum" = Problem::codes()))]
+    pub error: &'a str,
+    /// What went wrong, for people.
+    #[schemars(length(min = 1))]
+    pub message: &'a str,
+    /// The request's id, as in the header.
+    #[schemars(regex(pattern = ID))]
+    pub request_id: &'a str,
+}
+
+/// The body that says that the process lives.
+#[derive(JsonSchema, Serialize)]
+pub struct Liveness {
+    /// `ok`.
+    #[schemars(extend("const" = Self::OK))]
+    pub status: &'static str,
+}
+
+impl Liveness {
+    /// The only status there is.
+    pub const OK: &'static str = "ok";
+}
+
+/// The body that says whether photos can be filled.
+#[derive(JsonSchema, Serialize)]
+pub struct Readiness {
+    /// Whether they can.
+    #[schemars(extend("enum" = [Self::READY, Self::NOT_READY]))]
+    pub status: &'static str,
+    /// Whether the service is about to end.
+    pub draining: bool,
+    /// The inference servers.
+    pub replicas: Vec<ReplicaStatus>,
+}
+
+impl Readiness {
+    /// They can.
+    pub const READY: &'static str = "ready";
+    /// They cannot.
+    pub const NOT_READY: &'static str = "not ready";
 }
 
 /// The reply that tells of a failure.
 pub fn failed(error: &ApiError, context: &Context) -> Response {
-    let public = error.public();
-    let body = ErrorBody { error: public.code, message: &public.message, request_id: &context.id };
-    let mut response = json(&body, public.status);
+    let problem = error.problem();
+    let body = ErrorBody { error: problem.told().code, message: &error.message(), request_id: &context.id };
+    let mut response = json(&body, problem.status());
     let headers = response.headers_mut();
     match error {
-        ApiError::Unauthorized => set(headers, WWW_AUTHENTICATE, "Bearer"),
-        ApiError::MethodNotAllowed(allow) => set(headers, ALLOW, allow),
+        ApiError::Unauthorized => set(headers, Header::WwwAuthenticate, "Bearer"),
+        ApiError::MethodNotAllowed(allow) => set(headers, Header::Allow, allow),
         _ => {}
     }
     if let Some(seconds) = error.retry_after(context.queue) {
-        set(headers, RETRY_AFTER, &seconds.to_string());
+        set(headers, Header::RetryAfter, &seconds.to_string());
     }
     response
 }
@@ -136,7 +181,7 @@ pub fn json(body: &impl Serialize, status: StatusCode) -> Response {
     response
 }
 
-/// A reply of a fixed text.
+/// A reply of a text that stays the same.
 pub fn fixed(text: &'static str, media_type: &'static str) -> Response {
     let mut response = Response::new(text.into());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
@@ -144,10 +189,10 @@ pub fn fixed(text: &'static str, media_type: &'static str) -> Response {
 }
 
 /// Sets a header to a text that came from outside this program. One that no header can hold is left out.
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+fn set(headers: &mut HeaderMap, header: Header, value: &str) {
     match HeaderValue::from_str(value) {
-        Ok(value) => drop(headers.insert(name, value)),
-        Err(_) => tracing::warn!(%name, "a value that no header can hold"),
+        Ok(value) => drop(headers.insert(header.key(), value)),
+        Err(_) => tracing::warn!(header = header.name(), "a value that no header can hold"),
     }
 }
 
@@ -159,7 +204,7 @@ mod tests {
     fn a_clients_request_id_is_kept_if_it_is_plain() {
         let id = |id: &str| {
             let mut headers = HeaderMap::new();
-            set(&mut headers, REQUEST_ID, id);
+            set(&mut headers, Header::RequestId, id);
             Context::new(&headers).id
         };
         assert_eq!(id("Abc-1.2_3"), "Abc-1.2_3");

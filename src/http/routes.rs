@@ -13,7 +13,6 @@ use std::{
 use bytes::Buf;
 use futures_util::{FutureExt, Stream};
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::json;
 use tracing::Instrument;
 use warp::{
     Filter, Rejection,
@@ -23,16 +22,17 @@ use warp::{
 };
 
 use super::{
+    api::Endpoint,
     auth::Tokens,
     error::ApiError,
     form::{self, Body},
     limit::Limits,
     pages,
-    reply::{self, Answer, Context},
+    reply::{self, Answer, Context, Liveness, Readiness},
 };
 use crate::{
     gate::{Budget, Gate, Held},
-    inpaint::{self, Timings},
+    inpaint::{self, Mode},
     picture::OutputFormat,
     telemetry,
     triton::Models,
@@ -63,50 +63,46 @@ pub struct Service {
 pub fn routes(
     service: Arc<Service>,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
-    let work = |route: &'static str, task: Task| {
-        let service = Arc::clone(&service);
-        warp::path(route.trim_start_matches('/')).and(warp::path::end()).and(request()).then(
-            move |method, headers, body| {
-                let service = Arc::clone(&service);
-                async move { work_route(&service, (route, task), method, headers, body).await }
-            },
-        )
-    };
-    let ready = {
-        let service = Arc::clone(&service);
-        warp::path!("readyz").and(request()).then(move |method, headers, body| {
+    warp::path::full()
+        .and(request())
+        .then(move |path: FullPath, method, headers, body| {
             let service = Arc::clone(&service);
-            async move { page(method, headers, body, "/readyz", || readiness(&service)) }
+            async move { route(&service, path.as_str(), method, headers, body).await }
         })
-    };
-    let fixed = |path: &'static str, answer: fn() -> Response| {
-        warp::path(path.trim_start_matches('/'))
-            .and(warp::path::end())
-            .and(request())
-            .then(move |method, headers, body| async move { page(method, headers, body, path, answer) })
-    };
-    // A page, or nothing that there is.
-    let rest = warp::path::full().and(request()).then(
-        |path: FullPath, method, headers: HeaderMap, body: Body| async move {
-            match pages::file(path.as_str().trim_start_matches('/'), &headers) {
-                Some(file) => page(method, headers, body, "/", || file),
-                None => finish(&Context::new(&headers), "other", Err(ApiError::NotFound), headers, body),
-            }
-        },
-    );
-    work("/inpaint", Task::Inpaint)
-        .or(work("/mask", Task::Find))
-        .unify()
-        .or(ready)
-        .unify()
-        .or(fixed("/livez", alive))
-        .unify()
-        .or(fixed("/openapi.json", pages::openapi))
-        .unify()
-        .or(rest)
-        .unify()
         .recover(|rejection: Rejection| async move { Ok::<_, Infallible>(unroutable(&rejection)) })
         .unify()
+}
+
+/// What answers at each endpoint.
+async fn route(service: &Service, path: &str, method: Method, headers: HeaderMap, body: Body) -> Response {
+    let Some(endpoint) = Endpoint::of(path) else {
+        return file(path, &method, headers, body);
+    };
+    if !endpoint.methods().split(", ").any(|allowed| allowed == method.as_str()) {
+        let refused = Err(ApiError::MethodNotAllowed(endpoint.methods()));
+        return finish(&Context::new(&headers), endpoint.path(), refused, headers, body);
+    }
+    let answer = match endpoint {
+        Endpoint::Inpaint | Endpoint::Mask => return work_route(service, endpoint, headers, body).await,
+        Endpoint::Home => pages::home(&headers),
+        Endpoint::Docs => pages::docs(&headers),
+        Endpoint::OpenApi => pages::openapi(),
+        Endpoint::Live => alive(),
+        Endpoint::Ready => readiness(service),
+    };
+    finish(&Context::new(&headers), endpoint.path(), Ok(answer), headers, body)
+}
+
+/// A file that the page is made of, or nothing that there is.
+fn file(path: &str, method: &Method, headers: HeaderMap, body: Body) -> Response {
+    let (route, answer) = match pages::file(path.trim_start_matches('/'), &headers) {
+        None => ("other", Err(ApiError::NotFound)),
+        Some(_) if !matches!(*method, Method::GET | Method::HEAD) => {
+            ("/web", Err(ApiError::MethodNotAllowed(Endpoint::Home.methods())))
+        }
+        Some(file) => ("/web", Ok(file)),
+    };
+    finish(&Context::new(&headers), route, answer, headers, body)
 }
 
 /// What is not for callers: the metrics, and whether this process lives.
@@ -125,7 +121,7 @@ pub fn admin(
 }
 
 fn alive() -> Response {
-    reply::json(&json!({"status": "ok"}), StatusCode::OK)
+    reply::json(&Liveness { status: Liveness::OK }, StatusCode::OK)
 }
 
 /// Sets the metrics that are looked up when asked for.
@@ -155,31 +151,19 @@ fn body<B: Buf>(chunks: impl Stream<Item = Result<B, warp::Error>> + Send + 'sta
     Body::new(chunks)
 }
 
-/// What a route with a token does with a form.
-#[derive(Clone, Copy)]
-enum Task {
-    Inpaint,
-    Find,
-}
-
-async fn work_route(
-    service: &Service,
-    (route, task): (&'static str, Task),
-    method: Method,
-    headers: HeaderMap,
-    mut body: Body,
-) -> Response {
-    let mut underway = Underway { context: Context::new(&headers), route, ended: false };
-    let span = telemetry::request_span(&headers, route, &underway.context.id);
+/// The endpoints that take a token and a form.
+async fn work_route(service: &Service, endpoint: Endpoint, headers: HeaderMap, mut body: Body) -> Response {
+    let mut underway = Underway { context: Context::new(&headers), endpoint, ended: false };
+    let span = telemetry::request_span(&headers, endpoint.path(), &underway.context.id);
     async move {
         let context = &mut underway.context;
         // A panic on the way is this request's failure, and no other's.
-        let answer = AssertUnwindSafe(answer(service, task, (&method, &headers), &mut body, context));
+        let answer = AssertUnwindSafe(answer(service, endpoint, &headers, &mut body, context));
         let answer = answer.catch_unwind().await;
         let answer = answer.unwrap_or_else(|panic| Err(ApiError::Internal(panic_text(&*panic))));
         context.queue = service.gate.wait();
         underway.ended = true;
-        finish(&underway.context, route, answer, headers, body)
+        finish(&underway.context, endpoint.path(), answer, headers, body)
     }
     .instrument(span)
     .await
@@ -189,29 +173,26 @@ async fn work_route(
 /// as 499, since no answer will be.
 struct Underway {
     context: Context,
-    route: &'static str,
+    endpoint: Endpoint,
     ended: bool,
 }
 
 impl Drop for Underway {
     fn drop(&mut self) {
         if !self.ended {
-            tell(&self.context, self.route, 499);
+            tell(&self.context, self.endpoint.path(), 499);
         }
     }
 }
 
-/// The order of the checks: method, token, rate limit, size and form, picture.
+/// The order of the checks, after path and method: token, rate limit, size and form, picture.
 async fn answer(
     service: &Service,
-    task: Task,
-    (method, headers): (&Method, &HeaderMap),
+    endpoint: Endpoint,
+    headers: &HeaderMap,
     body: &mut Body,
     context: &mut Context,
 ) -> Result<Response, ApiError> {
-    if *method != Method::POST {
-        return Err(ApiError::MethodNotAllowed("POST"));
-    }
     let caller = service.tokens.caller(headers).ok_or(ApiError::Unauthorized)?;
     context.caller = Some(caller.name.clone());
     let counted = service.limits.check(&caller).await?;
@@ -221,34 +202,28 @@ async fn answer(
     // Held until the answer has been taken: uploads, places in the queue and answers are shared by all.
     let place = Arc::clone(&caller.places).try_acquire_owned().map_err(|_| ApiError::TooManyAtOnce)?;
 
-    let fields = form::read(headers, body, &service.uploads).await?;
+    let form = form::read(endpoint, headers, body, &service.uploads).await?;
     let deadline = Instant::now() + service.timeout;
-    let (mut response, room) = match task {
-        Task::Inpaint => {
-            let request = fields.into_request()?;
-            let (mode, media_type) = (request.region.mode(), request.format.media_type());
-            context.mode = Some(mode);
-            let done = inpaint::run(request, &service.gate, &service.models, deadline).await;
-            let done = done.map_err(ApiError::Inpaint)?;
-            let (model, warnings, timings) = (&*done.model, &*done.warnings, &done.timings);
-            deliver(
-                service,
-                Answer { bytes: done.bytes, media_type, model, mode, warnings, timings },
-                context,
-            )?
-        }
-        Task::Find => {
-            let request = fields.into_find_request()?;
+    let (mut response, room) = match endpoint {
+        Endpoint::Mask => {
+            let request = form.into_find_request()?;
             let (mode, media_type) = (request.target.mode(), OutputFormat::Png.media_type());
             context.mode = Some(mode);
             let found = inpaint::find(request, &service.gate, &service.models, deadline).await;
             let found = found.map_err(ApiError::Inpaint)?;
             let (model, timings) = (&*found.model, &found.timings);
-            deliver(
-                service,
-                Answer { bytes: found.png, media_type, model, mode, warnings: &[], timings },
-                context,
-            )?
+            let answer = Answer { bytes: found.png, media_type, model, mode, warnings: &[], timings };
+            deliver(service, answer, context)?
+        }
+        _ => {
+            let request = form.into_request()?;
+            let (mode, media_type) = (request.region.mode(), request.format.media_type());
+            context.mode = Some(mode);
+            let done = inpaint::run(request, &service.gate, &service.models, deadline).await;
+            let done = done.map_err(ApiError::Inpaint)?;
+            let (model, warnings, timings) = (&*done.model, &*done.warnings, &done.timings);
+            let answer = Answer { bytes: done.bytes, media_type, model, mode, warnings, timings };
+            deliver(service, answer, context)?
         }
     };
     // Held until the caller has taken the answer.
@@ -262,40 +237,22 @@ fn deliver(
     answer: Answer,
     context: &Context,
 ) -> Result<(Response, Option<Held>), ApiError> {
-    record(answer.timings);
+    for (step, time) in answer.timings.steps() {
+        metrics::histogram!("lacuna_step_seconds", "step" => *step).record(time.as_secs_f64());
+    }
     let mut room = None;
     service.answers.take(answer.bytes.len(), &mut room).map_err(|_| ApiError::AnswersHeld)?;
     Ok((reply::answered(answer, context), room))
 }
 
-fn record(timings: &Timings) {
-    for (step, time) in timings.steps() {
-        metrics::histogram!("lacuna_step_seconds", "step" => *step).record(time.as_secs_f64());
-    }
-}
-
-/// A page that anyone may read.
-fn page(
-    method: Method,
-    headers: HeaderMap,
-    body: Body,
-    path: &'static str,
-    answer: impl FnOnce() -> Response,
-) -> Response {
-    let answer = match method {
-        Method::GET | Method::HEAD => Ok(answer()),
-        _ => Err(ApiError::MethodNotAllowed("GET, HEAD")),
-    };
-    finish(&Context::new(&headers), path, answer, headers, body)
-}
-
 fn readiness(service: &Service) -> Response {
     let draining = service.draining.load(Ordering::Relaxed);
-    let ready = !draining && service.models.ready();
-    let (status, code) =
-        if ready { ("ready", StatusCode::OK) } else { ("not ready", StatusCode::SERVICE_UNAVAILABLE) };
+    let (status, code) = match !draining && service.models.ready() {
+        true => (Readiness::READY, StatusCode::OK),
+        false => (Readiness::NOT_READY, StatusCode::SERVICE_UNAVAILABLE),
+    };
     let replicas = service.models.status().replicas;
-    reply::json(&json!({"status": status, "draining": draining, "replicas": replicas}), code)
+    reply::json(&Readiness { status, draining, replicas }, code)
 }
 
 /// Turns an outcome into a reply, counts it and logs it: once, here.
@@ -322,10 +279,10 @@ fn finish(
 
 /// Counts and logs how a request ended.
 fn tell(context: &Context, route: &'static str, status: u16) {
-    let (mode, seconds) = (context.mode.unwrap_or("none"), context.started.elapsed().as_secs_f64());
+    let (mode, seconds) = (context.mode.map_or("none", Mode::name), context.started.elapsed().as_secs_f64());
     metrics::counter!("lacuna_requests_total", "route" => route, "status" => status.to_string(), "mode" => mode).increment(1);
     metrics::histogram!("lacuna_request_seconds", "route" => route, "mode" => mode).record(seconds);
-    if matches!(route, "/inpaint" | "/mask") {
+    if Endpoint::of(route).is_some_and(|endpoint| !endpoint.fields().is_empty()) {
         let caller = context.caller.as_deref().unwrap_or("-");
         tracing::info!(caller, route, status, mode, ms = (seconds * 1000.0).round(), "request");
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use image::{DynamicImage, GrayImage};
 
-use super::{Error, RequestContext, Timings, rect_within};
+use super::{Error, Mode, RequestContext, Timings, rect_within};
 use crate::{
     gate::Gate,
     geometry::Rect,
@@ -53,12 +53,12 @@ pub enum Target {
 }
 
 impl Target {
-    /// The mode's name in the API.
-    pub fn mode(self) -> &'static str {
+    /// How it was given.
+    pub fn mode(self) -> Mode {
         match self {
-            Self::Point { .. } => "point",
-            Self::Box(_) => "bbox",
-            Self::Subject => "auto-subject",
+            Self::Point { .. } => Mode::Point,
+            Self::Box(_) => Mode::Bbox,
+            Self::Subject => Mode::AutoSubject,
         }
     }
 }

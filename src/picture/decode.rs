@@ -16,7 +16,7 @@ pub const MAX_SIDE: u32 = 4096;
 const MAX_CHUNKS: usize = 16 << 20;
 
 /// The formats we read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::VariantArray)]
 pub enum Format {
     /// JPEG (ITU-T T.81).
     Jpeg,
@@ -26,6 +26,18 @@ pub enum Format {
     WebP,
     /// HEIC (HEVC in HEIF).
     Heic,
+}
+
+impl Format {
+    /// Its media type.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::WebP => "image/webp",
+            Self::Heic => "image/heic",
+        }
+    }
 }
 
 /// What a file's first bytes tell, before any pixel is decoded.

@@ -13,6 +13,7 @@ use std::{
 
 use futures_util::future::join_all;
 use hyper_util::client::legacy::connect::HttpConnector;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::{
     sync::watch,
@@ -60,7 +61,8 @@ const FAILED_PROBES: u32 = 2;
 const FAIR: Duration = Duration::from_millis(500);
 
 /// What a replica last said of itself.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, JsonSchema, PartialEq, Serialize)]
+#[schemars(rename = "Replica")]
 pub struct ReplicaStatus {
     /// Its address.
     pub address: String,

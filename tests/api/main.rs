@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod contract;
+mod description;
 mod exactness;
 mod faults;
 mod helpers;

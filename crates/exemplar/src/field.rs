@@ -2,7 +2,11 @@
 
 use rayon::prelude::*;
 
-use crate::{level::Level, patch::Target, simd::Set};
+use crate::{
+    level::{Level, Region},
+    patch::{Difference, Shade, Target},
+    simd::{Set, for_each_set},
+};
 
 /// Rows that are searched by one thread, from a copy of what the rows around them had. Fixed, so that the
 /// field does not depend on the number of threads.
@@ -11,21 +15,23 @@ const BAND: usize = 16;
 /// The way, in columns and rows, from a pixel to that it is copied from.
 pub type Offset = [i16; 2];
 
-/// What a copy is made lighter by in red, green and blue, in eighths of a level.
-pub type Shade = [i8; 3];
-
-/// Where each pixel of the hole is copied from.
-#[derive(Clone, Debug)]
-pub struct Field {
-    pub offsets: Vec<Offset>,
-    /// How unlike the patches are; [`NONE`] where a pixel has no source.
-    pub costs: Vec<u32>,
-    /// By how many levels of red, green and blue the copies are made lighter.
-    pub shades: Vec<Shade>,
-}
+/// Leads out of every picture.
+pub const NOWHERE: Offset = [i16::MIN; 2];
 
 /// The cost of no source at all.
 pub const NONE: u32 = u32::MAX;
+
+/// Where each pixel of a level's region is copied from.
+#[derive(Clone, Debug)]
+pub struct Field {
+    region: Region,
+    /// [`NOWHERE`] where a pixel has no source.
+    pub offsets: Vec<Offset>,
+    /// How unlike the patches are; [`NONE`] where a pixel has no source.
+    pub costs: Vec<u32>,
+    /// What the copies are made lighter by.
+    pub shades: Vec<Shade>,
+}
 
 /// How one pass searches.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +45,7 @@ pub struct Pass {
     /// By how much the distance shrinks from one to the next.
     pub narrowing: i32,
     /// What a source costs more that does not go on where that of a neighbour does, as a share of 256.
+    /// Where it is not 0, pixels whose neighbours all go on are left alone.
     pub incoherence: u32,
     /// The instructions to use.
     pub set: Set,
@@ -47,52 +54,55 @@ pub struct Pass {
 impl Field {
     /// No pixel has a source.
     pub fn new(level: &Level) -> Self {
+        let pixels = level.target.len();
         Self {
-            offsets: vec![[0; 2]; level.hole.len()],
-            costs: vec![NONE; level.hole.len()],
-            shades: vec![[0; 3]; level.hole.len()],
+            region: level.region,
+            offsets: vec![NOWHERE; pixels],
+            costs: vec![NONE; pixels],
+            shades: vec![Shade::default(); pixels],
         }
     }
 
     /// This field of the next smaller level at twice the size. Offsets that lead to no source are left out.
-    pub fn doubled(&self, small: &Level, level: &Level) -> Self {
+    pub fn doubled(&self, level: &Level) -> Self {
         let mut field = Self::new(level);
-        let rows = field
-            .offsets
-            .par_chunks_exact_mut(level.width)
-            .zip(field.costs.par_chunks_exact_mut(level.width));
-        rows.zip(field.shades.par_chunks_exact_mut(level.width)).enumerate().for_each(
-            |(y, ((offsets, costs), shades))| {
-                for x in 0..level.width {
-                    if !level.target[y * level.width + x] {
-                        continue;
-                    }
-                    let from = y / 2 * small.width + x / 2;
-                    let offset = self.offsets[from].map(|way| 2 * way);
-                    if self.costs[from] != NONE && source(level, x, y, offset).is_some() {
-                        offsets[x] = offset;
-                        costs[x] = self.costs[from];
-                        shades[x] = self.shades[from];
-                    }
-                }
-            },
-        );
+        let region = level.region;
+        for place in (0..level.target.len()).filter(|&place| level.target[place]) {
+            let (x, y) = (region.left + place % region.width, region.top + place / region.width);
+            let Some(from) = self.region.place(x / 2, y / 2) else { continue };
+            let offset = self.offsets[from].map(|way| way.saturating_mul(2));
+            if source(level, x, y, offset).is_some() {
+                field.offsets[place] = offset;
+                field.costs[place] = self.costs[from];
+                field.shades[place] = self.shades[from];
+            }
+        }
         field
+    }
+
+    /// What the sources cost on average.
+    pub fn mean_cost(&self) -> u32 {
+        let known = self.costs.iter().filter(|&&cost| cost != NONE);
+        let (sum, count) = known.fold((0u64, 0u64), |(sum, count), &cost| (sum + u64::from(cost), count + 1));
+        (sum / count.max(1)) as u32
     }
 
     /// One pass of PatchMatch (Barnes et al. 2009): each pixel takes over what is better of its
     /// neighbours' sources and of some at random.
     pub fn search(&mut self, level: &Level, used: Option<&Used<'_>>, pass: Pass) {
-        let before = Before { offsets: self.offsets.clone(), costs: self.costs.clone() };
-        let width = level.width;
-        let bands = self.offsets.par_chunks_mut(width * BAND).zip(self.costs.par_chunks_mut(width * BAND));
-        let bands = bands.zip(self.shades.par_chunks_mut(width * BAND));
+        let rows = self.region.height;
+        // What a band sees of those beside it.
+        let edges: Vec<Offset> = (0..rows)
+            .filter(|row| row % BAND == 0 || row % BAND == BAND - 1)
+            .flat_map(|row| &self.offsets[row * self.region.width..][..self.region.width])
+            .copied()
+            .collect();
+        let size = self.region.width * BAND;
+        let bands = self.offsets.par_chunks_mut(size).zip(self.costs.par_chunks_mut(size));
+        let bands = bands.zip(self.shades.par_chunks_mut(size));
         bands.enumerate().for_each(|(band, ((offsets, costs), shades))| {
-            let first = band * BAND;
-            if level.target[first * width..][..offsets.len()].contains(&true) {
-                let band = Band { level, used, before: &before, first, offsets, costs, shades };
-                search_band(band, pass);
-            }
+            let band = Band { level, used, edges: &edges, first: band * BAND, offsets, costs, shades };
+            search_band(pass.set, band, pass);
         });
     }
 }
@@ -112,80 +122,82 @@ pub struct Used<'a> {
     columns: usize,
     /// The cost of one copy more, for a whole cell copied once.
     price: u32,
-    /// Of each pixel what it costs for being unlike all others.
-    rare: &'a [u32],
+    rare: &'a Rare,
+    /// The cost of a source as remote as can be.
+    remote: f32,
+    /// How many times the level is twice as large as that of which the rarity is known.
+    doublings: usize,
+}
+
+/// What sources cost for their rarity.
+#[derive(Debug)]
+pub struct Rare {
+    /// Of each pixel of a level.
+    pub costs: Vec<u32>,
+    /// Columns of that level.
+    pub width: usize,
 }
 
 /// Side of the squares in which copies are counted.
 const CELL: usize = 4;
 
+/// What a source costs for being copied once more than others is the mean cost of sources over this.
+const REPETITION: u32 = 6;
+
+/// How much a column counts as remote, if a row counts 1: at the same height photos are more alike.
+const ACROSS: f32 = 0.7;
+
+/// How far an offset leads, 1 where half the picture's longer side or more. What is near is more likely to
+/// go on in the hole than what looks alike far away (Kawai et al. 2009, "Image Inpainting Considering
+/// Brightness Change and Spatial Locality of Textures").
+#[inline(always)]
+pub fn remoteness(level: &Level, [right, down]: Offset) -> f32 {
+    let way = f32::from(right.unsigned_abs()) * ACROSS + f32::from(down.unsigned_abs());
+    (way * 2.0 / level.width.max(level.height) as f32).min(1.0)
+}
+
 impl<'a> Used<'a> {
-    /// Counts the copies of a field.
-    pub fn of(field: &Field, level: &Level, price: u32, rare: &'a [u32]) -> Self {
+    /// Counts the copies of a field. What they cost on average is the measure of prices.
+    pub fn of(field: &Field, level: &Level, rare: &'a Rare, doublings: usize) -> Self {
+        let mean = field.mean_cost();
         let columns = level.width.div_ceil(CELL);
         let mut cells = vec![0; columns * level.height.div_ceil(CELL)];
-        for (place, (offset, &cost)) in field.offsets.iter().zip(&field.costs).enumerate() {
-            if cost != NONE
-                && let Some((x, y)) = source(level, place % level.width, place / level.width, *offset)
-            {
+        let region = level.region;
+        for (place, &offset) in field.offsets.iter().enumerate() {
+            let (x, y) = (region.left + place % region.width, region.top + place / region.width);
+            if let Some((x, y)) = source(level, x, y, offset) {
                 cells[y / CELL * columns + x / CELL] += 1;
             }
         }
-        Self { cells, columns, price, rare }
+        Self { cells, columns, price: mean / REPETITION, rare, remote: mean as f32, doublings }
     }
 
     #[inline(always)]
-    fn cost(&self, width: usize, x: usize, y: usize) -> u32 {
+    fn cost(&self, level: &Level, offset: Offset, x: usize, y: usize) -> u32 {
         let copies = self.cells[y / CELL * self.columns + x / CELL];
-        (self.price * copies.saturating_sub((CELL * CELL) as u32) / (CELL * CELL) as u32).min(4 * self.price)
-            + self.rare[y * width + x]
+        let repeated = self.price * copies.saturating_sub((CELL * CELL) as u32) / (CELL * CELL) as u32;
+        let rare = self.rare.costs[(y >> self.doublings) * self.rare.width + (x >> self.doublings)];
+        let remote = (self.remote * remoteness(level, offset)) as u32;
+        repeated.min(4 * self.price) + rare + remote
     }
-}
-
-/// What the pass before found.
-struct Before {
-    offsets: Vec<Offset>,
-    costs: Vec<u32>,
 }
 
 struct Band<'a> {
     level: &'a Level,
     used: Option<&'a Used<'a>>,
-    before: &'a Before,
+    /// The first and the last row of each band, as the pass before left them.
+    edges: &'a [Offset],
     first: usize,
     offsets: &'a mut [Offset],
     costs: &'a mut [u32],
     shades: &'a mut [Shade],
 }
 
-/// Compiles the search for each set of instructions; its integers are the same in all.
-fn search_band(band: Band, pass: Pass) {
-    match pass.set {
-        #[cfg(target_arch = "x86_64")]
-        Set::Avx512 => {
-            #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,bmi2")]
-            fn with(band: Band, pass: Pass) {
-                walk(band, pass);
-            }
-            // SAFETY: the set is one that the processor has.
-            unsafe { with(band, pass) }
-        }
-        #[cfg(target_arch = "x86_64")]
-        Set::Avx2 => {
-            #[target_feature(enable = "avx2,bmi2")]
-            fn with(band: Band, pass: Pass) {
-                walk(band, pass);
-            }
-            // SAFETY: the set is one that the processor has.
-            unsafe { with(band, pass) }
-        }
-        Set::Portable => walk(band, pass),
-    }
-}
+for_each_set!(fn search_band = walk(band: Band, pass: Pass));
 
 #[inline(always)]
 fn walk(mut band: Band, pass: Pass) {
-    let width = band.level.width;
+    let width = band.level.region.width;
     let rows = band.offsets.len() / width;
     for row in 0..rows {
         let row = if pass.backwards { rows - 1 - row } else { row };
@@ -199,64 +211,59 @@ fn walk(mut band: Band, pass: Pass) {
     }
 }
 
-/// The field of a neighbour: of this pass in the same band, else of the pass before.
+/// The offset of the pixel `right` and `down` of one of the band's.
 #[inline(always)]
-fn neighbour(band: &Band, x: usize, row: usize, step: [isize; 2]) -> Option<Offset> {
-    let width = band.level.width;
-    let x = x.wrapping_add_signed(step[0]);
-    let y = (band.first + row).wrapping_add_signed(step[1]);
-    if x >= width || y >= band.level.height || !band.level.target[y * width + x] {
-        return None;
+fn neighbour(band: &Band, x: usize, row: usize, [right, down]: [isize; 2]) -> Offset {
+    let (width, rows) = (band.level.region.width, band.offsets.len() / band.level.region.width);
+    let (x, row) = (x.wrapping_add_signed(right), row.wrapping_add_signed(down));
+    if x >= width {
+        return NOWHERE;
     }
-    let inside = y >= band.first && y < band.first + band.offsets.len() / width;
-    let (offset, cost) = if inside {
-        let place = (y - band.first) * width + x;
-        (band.offsets[place], band.costs[place])
-    } else {
-        (band.before.offsets[y * width + x], band.before.costs[y * width + x])
-    };
-    if cost == NONE { None } else { Some(offset) }
+    if row < rows {
+        return band.offsets[row * width + x];
+    }
+    // Of the two edges of each band, the last of the band above and the first of that below.
+    let edge = (band.first / BAND * 2).wrapping_add_signed(if down < 0 { -1 } else { 2 });
+    band.edges.get(edge.wrapping_mul(width).wrapping_add(x)).copied().unwrap_or(NOWHERE)
 }
 
 #[inline(always)]
 fn improve(band: &mut Band, pass: Pass, x: usize, row: usize, random: &mut fastrand::Rng) {
-    let level = band.level;
-    let (y, place) = (band.first + row, row * level.width + x);
-    let target = Target::new(level, x, y);
+    let (level, region) = (band.level, band.level.region);
+    let place = row * region.width + x;
     let way = if pass.backwards { 1 } else { -1 };
-    let sides = [
-        neighbour(band, x, row, [way, 0]),
-        neighbour(band, x, row, [0, way]),
-        neighbour(band, x, row, [-way, 0]),
-        neighbour(band, x, row, [0, -way]),
-    ];
+    let sides = [[way, 0], [0, way], [-way, 0], [0, -way]].map(|way| neighbour(band, x, row, way));
+    let current = band.offsets[place];
+    if pass.incoherence > 0
+        && band.level.depth[band.first * region.width + place] > 0
+        && sides.iter().all(|&side| side == current)
+    {
+        return;
+    }
+    let (x, y) = (region.left + x, region.top + band.first + row);
     let mut search = Search {
         level,
         used: band.used,
-        target: &target,
+        target: Target::new(level, x, y),
         x,
         y,
         sides,
         incoherence: pass.incoherence,
-        best: [0; 2],
+        set: pass.set,
+        offset: NOWHERE,
         cost: NONE,
+        shade: Shade::default(),
     };
-    let current = band.offsets[place];
-    if band.costs[place] != NONE {
-        search.offer(current);
-    }
+    search.offer(current);
     for n in 0..sides.len() {
-        if let Some(offset) = sides[n]
-            && offset != current
-            && !sides[..n].contains(&Some(offset))
-        {
-            search.offer(offset);
+        if sides[n] != current && !sides[..n].contains(&sides[n]) {
+            search.offer(sides[n]);
         }
     }
     let (centre, mut radius) = if search.cost == NONE {
         ([level.width as i32 / 2, level.height as i32 / 2], level.width.max(level.height) as i32)
     } else {
-        ([x as i32 + i32::from(search.best[0]), y as i32 + i32::from(search.best[1])], pass.radius as i32)
+        ([x as i32 + i32::from(search.offset[0]), y as i32 + i32::from(search.offset[1])], pass.radius as i32)
     };
     while radius >= 1 {
         let (from_x, from_y) =
@@ -264,25 +271,24 @@ fn improve(band: &mut Band, pass: Pass, x: usize, row: usize, random: &mut fastr
         search.offer([(from_x - x as i32) as i16, (from_y - y as i32) as i16]);
         radius /= pass.narrowing;
     }
-    let (best, cost) = (search.best, search.cost);
-    band.offsets[place] = best;
-    band.costs[place] = cost;
-    if let Some((from_x, from_y)) = source(level, x, y, best) {
-        band.shades[place] = target.shade(level, from_y * level.width + from_x);
-    }
+    band.offsets[place] = search.offset;
+    band.costs[place] = search.cost;
+    band.shades[place] = search.shade;
 }
 
 /// The search for one pixel.
 struct Search<'a> {
     level: &'a Level,
     used: Option<&'a Used<'a>>,
-    target: &'a Target,
+    target: Target,
     x: usize,
     y: usize,
-    sides: [Option<Offset>; 4],
+    sides: [Offset; 4],
     incoherence: u32,
-    best: Offset,
+    set: Set,
+    offset: Offset,
     cost: u32,
+    shade: Shade,
 }
 
 impl Search<'_> {
@@ -292,20 +298,19 @@ impl Search<'_> {
     fn offer(&mut self, offset: Offset) {
         let Some((from_x, from_y)) = source(self.level, self.x, self.y, offset) else { return };
         let mut extra = match self.used {
-            Some(used) => used.cost(self.level.width, from_x, from_y),
+            Some(used) => used.cost(self.level, offset, from_x, from_y),
             None => 0,
         };
         if extra >= self.cost {
             return;
         }
-        let distance = self.target.distance(self.level, from_x, from_y, self.cost - extra);
-        if self.incoherence > 0 && !self.sides.contains(&Some(offset)) {
-            extra += (distance >> 8) * self.incoherence + 4 * self.incoherence;
+        let difference: Difference = self.target.difference(self.level, from_x, from_y, self.set);
+        if self.incoherence > 0 && !self.sides.contains(&offset) {
+            extra += (difference.cost >> 8) * self.incoherence + 4 * self.incoherence;
         }
-        let cost = distance.saturating_add(extra);
+        let cost = difference.cost.saturating_add(extra);
         if cost < self.cost {
-            self.cost = cost;
-            self.best = offset;
+            (self.offset, self.cost, self.shade) = (offset, cost, difference.shade());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::Picture;
+use crate::{Picture, texture::texture};
 
 /// Columns of a patch: with four bytes a pixel a row of it fills one 256-bit register.
 pub const COLUMNS: usize = 8;
@@ -14,6 +14,8 @@ pub const LEFT: usize = 4;
 pub const ABOVE: usize = 3;
 /// Pixels of a patch.
 pub const PATCH: usize = COLUMNS * ROWS;
+/// Bytes of a row of a patch.
+pub const ROW_BYTES: usize = COLUMNS * BYTES;
 /// Bytes of a pixel: red, green, blue and texture.
 pub const BYTES: usize = 4;
 /// Pixels around the picture, so that every patch with its centre in it can be read.
@@ -22,8 +24,60 @@ pub const FRAME: usize = 4;
 /// How far around the hole sources are looked for.
 const RING: usize = 3;
 
-/// Half the side of the square over which texture is averaged.
-const TEXTURE_RADIUS: usize = 4;
+/// Rows that one thread works on at a time.
+const BAND: usize = 32;
+
+/// A box of the picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Region {
+    pub left: usize,
+    pub top: usize,
+    pub width: usize,
+    pub height: usize,
+}
+
+impl Region {
+    /// The smallest that holds all that is marked.
+    fn around(marked: &[bool], width: usize) -> Self {
+        let rows = || marked.chunks_exact(width).enumerate().filter(|(_, row)| row.contains(&true));
+        let (Some((top, _)), Some((bottom, _))) = (rows().next(), rows().next_back()) else {
+            return Self::default();
+        };
+        let (mut left, mut right) = (width, 0);
+        for (_, row) in rows() {
+            left = row.iter().position(|&marked| marked).unwrap_or(width).min(left);
+            right = row.iter().rposition(|&marked| marked).unwrap_or(0).max(right);
+        }
+        Self { left, top, width: right + 1 - left, height: bottom + 1 - top }
+    }
+
+    /// With so many pixels more on each side, within a picture of `width` by `height`.
+    fn grown(self, by: usize, width: usize, height: usize) -> Self {
+        if self == Self::default() {
+            return self;
+        }
+        let (left, top) = (self.left.saturating_sub(by), self.top.saturating_sub(by));
+        let (right, bottom) = ((self.right() + by).min(width), (self.bottom() + by).min(height));
+        Self { left, top, width: right - left, height: bottom - top }
+    }
+
+    /// The column after the last.
+    pub fn right(self) -> usize {
+        self.left + self.width
+    }
+
+    /// The row after the last.
+    pub fn bottom(self) -> usize {
+        self.top + self.height
+    }
+
+    /// The index in a list of the box's pixels, row after row, of a pixel of the picture.
+    #[inline(always)]
+    pub fn place(self, x: usize, y: usize) -> Option<usize> {
+        let (x, y) = (x.wrapping_sub(self.left), y.wrapping_sub(self.top));
+        (x < self.width && y < self.height).then_some(y * self.width + x)
+    }
+}
 
 /// One scale of the picture, with what its patches can be copied from.
 #[derive(Debug)]
@@ -32,129 +86,161 @@ pub struct Level {
     pub height: usize,
     /// `(height + 2 * FRAME) * stride()` pixels of [`BYTES`] bytes.
     pub pixels: Vec<u8>,
+    /// Whether the fourth byte of the pixels is their texture; it is 0 at full size.
+    textured: bool,
     /// Of each pixel, without the frame, whether it is to be filled.
     pub hole: Vec<bool>,
+    /// Whether it is known and must not be copied; empty where all may be.
+    forbidden: Vec<bool>,
+    /// Whether a whole patch around it can be copied.
+    pub source: Vec<bool>,
+    /// The box in which sources are looked for. The lists below have its pixels only.
+    pub region: Region,
     /// Whether a source is looked for: in the hole and a few pixels around it, where patches that mostly
     /// show what is known make its lines go on in the hole.
     pub target: Vec<bool>,
-    /// Whether it is known and must not be copied.
-    pub forbidden: Vec<bool>,
-    /// Whether a whole patch around it can be copied.
-    pub source: Vec<bool>,
-    /// Of the patch around each pixel the sums of its bytes, where it is a source.
-    pub sums: Vec<[u16; BYTES]>,
+    /// How many steps the pixel is away from a known one; 0 for known ones.
+    pub depth: Vec<u16>,
 }
 
 impl Level {
     /// The picture at its own size.
     pub fn new(picture: &Picture) -> Self {
-        let (width, height) = (picture.width, picture.height);
         let hole: Vec<bool> = picture.hole.iter().map(|&hole| hole != 0).collect();
-        let forbidden = match picture.forbidden {
-            [] => vec![false; hole.len()],
-            forbidden => forbidden.iter().zip(&hole).map(|(&no, &hole)| no != 0 && !hole).collect(),
-        };
-        let texture = texture(picture, &hole);
-        let pixels: Vec<[u8; BYTES]> = picture
-            .rgb
-            .as_chunks::<3>()
-            .0
-            .iter()
-            .zip(texture)
-            .zip(&hole)
-            .map(
-                |((&[red, green, blue], texture), &hole)| {
-                    if hole { [0; BYTES] } else { [red, green, blue, texture] }
-                },
-            )
-            .collect();
-        Self::assemble(width, height, &pixels, hole, forbidden)
+        let forbidden = picture.forbidden.iter().zip(&hole).map(|(&no, &hole)| no != 0 && !hole).collect();
+        let mut level = Self::unpainted(picture.width, picture.height, hole, forbidden);
+        level.paint(|y, line| {
+            let row = y * picture.width..(y + 1) * picture.width;
+            let rgb = &picture.rgb.as_chunks::<3>().0[row.clone()];
+            for ((pixel, &[red, green, blue]), &hole) in line.iter_mut().zip(rgb).zip(&picture.hole[row]) {
+                *pixel = if hole == 0 { [red, green, blue, 0] } else { [0; BYTES] };
+            }
+        });
+        level
     }
 
     /// The same at half the size. A pixel is the mean of the known ones under it, so that nothing leaks
     /// out of the hole, and hole where none of them is known.
     pub fn halved(&self) -> Self {
         let (width, height) = (self.width.div_ceil(2), self.height.div_ceil(2));
-        let mut pixels = Vec::with_capacity(width * height);
-        let mut hole = Vec::with_capacity(width * height);
-        let mut forbidden = Vec::with_capacity(width * height);
-        for y in 0..height {
-            let rows = 2 * y..(2 * y + 2).min(self.height);
-            for x in 0..width {
-                let (mut sum, mut known, mut no) = ([0u16; BYTES], 0u16, false);
-                for row in rows.clone() {
-                    for column in 2 * x..(2 * x + 2).min(self.width) {
-                        let place = row * self.width + column;
-                        if !self.hole[place] {
-                            let pixel = self.pixel(column, row);
-                            (0..BYTES).for_each(|i| sum[i] += u16::from(pixel[i]));
-                            known += 1;
-                            no |= self.forbidden[place];
-                        }
-                    }
-                }
-                let mean = |sum: u16| ((sum + known / 2) / known.max(1)) as u8;
-                pixels.push(sum.map(mean));
-                hole.push(known == 0);
-                forbidden.push(no);
+        let under = |x: usize, y: usize| {
+            let (right, below) = ((2 * x + 1).min(self.width - 1), (2 * y + 1).min(self.height - 1));
+            [(2 * x, 2 * y), (right, 2 * y), (2 * x, below), (right, below)]
+        };
+        let mut hole = vec![false; width * height];
+        for y in self.region.top / 2..self.region.bottom().div_ceil(2) {
+            for x in self.region.left / 2..self.region.right().div_ceil(2) {
+                hole[y * width + x] = under(x, y).iter().all(|&(x, y)| self.hole[y * self.width + x]);
             }
         }
-        Self::assemble(width, height, &pixels, hole, forbidden)
-    }
-
-    fn assemble(
-        width: usize,
-        height: usize,
-        pixels: &[[u8; BYTES]],
-        hole: Vec<bool>,
-        forbidden: Vec<bool>,
-    ) -> Self {
-        let stride = width + 2 * FRAME;
-        let mut framed = vec![0; stride * (height + 2 * FRAME) * BYTES];
-        for (y, row) in pixels.chunks_exact(width).enumerate() {
-            framed[((y + FRAME) * stride + FRAME) * BYTES..][..width * BYTES]
-                .copy_from_slice(row.as_flattened());
+        let mut forbidden = Vec::new();
+        if !self.forbidden.is_empty() {
+            forbidden.extend((0..width * height).map(|place| {
+                under(place % width, place / width).iter().any(|&(x, y)| self.forbidden[y * self.width + x])
+            }));
         }
-        let mut level = Self {
-            width,
-            height,
-            pixels: framed,
-            target: widened(&hole, width),
-            hole,
-            forbidden,
-            source: Vec::new(),
-            sums: Vec::new(),
-        };
-        level.source = level.sources();
-        level.sums = level.patch_sums();
+        let mut level = Self::unpainted(width, height, hole, forbidden);
+        level.textured = true;
+        // Measured at full size and averaged from then on, as the colours are.
+        let texture = (!self.textured).then(|| texture(self));
+        let columns = self.region.left / 2..self.region.right().div_ceil(2);
+        level.paint(|y, line| {
+            let upper = self.line(2 * y);
+            let lower = self.line((2 * y + 1).min(self.height - 1));
+            // Where both rows are known, and there are two columns.
+            for ((pixel, upper), lower) in
+                line.iter_mut().zip(upper.as_chunks::<2>().0).zip(lower.as_chunks::<2>().0)
+            {
+                *pixel = mean_of_four(upper, lower);
+            }
+            let mean = |x: usize| {
+                let (mut sum, mut known) = ([0u16; BYTES], 0u16);
+                for (x, y) in under(x, y).into_iter().filter(|&(x, y)| !self.hole[y * self.width + x]) {
+                    let pixel = self.pixel(x, y);
+                    (0..BYTES).for_each(|i| sum[i] += u16::from(pixel[i]));
+                    known += 1;
+                }
+                sum.map(|sum| ((sum + known / 2) / known.max(1)) as u8)
+            };
+            if (self.region.top..self.region.bottom()).contains(&(2 * y))
+                || (self.region.top..self.region.bottom()).contains(&(2 * y + 1))
+            {
+                columns.clone().for_each(|x| line[x] = mean(x));
+            }
+            if !self.width.is_multiple_of(2) {
+                line[width - 1] = mean(width - 1);
+            }
+            if let Some(texture) = &texture {
+                line.iter_mut().zip(&texture[y * width..]).for_each(|(pixel, &texture)| pixel[3] = texture);
+            }
+        });
         level
     }
 
+    /// All but its colours.
+    fn unpainted(width: usize, height: usize, hole: Vec<bool>, forbidden: Vec<bool>) -> Self {
+        let box_of_hole = Region::around(&hole, width);
+        let region = box_of_hole.grown(RING, width, height);
+        let mut level = Self {
+            width,
+            height,
+            pixels: Vec::new(),
+            textured: false,
+            source: Vec::new(),
+            target: widened(&hole, width, region),
+            depth: depths(&hole, width, region),
+            hole,
+            forbidden,
+            region,
+        };
+        level.source = level.sources();
+        level
+    }
+
+    /// Gives each row the colours that `row` writes.
+    fn paint(&mut self, row: impl Fn(usize, &mut [[u8; BYTES]]) + Sync) {
+        let (stride, width) = (self.stride(), self.width);
+        self.pixels = vec![0; stride * (self.height + 2 * FRAME) * BYTES];
+        let lines = self.pixels[FRAME * stride * BYTES..].par_chunks_exact_mut(stride * BYTES);
+        lines.take(self.height).enumerate().with_min_len(BAND).for_each(|(y, line)| {
+            row(y, line[FRAME * BYTES..][..width * BYTES].as_chunks_mut().0);
+        });
+    }
+
     /// Pixels of a row of [`Self::pixels`].
+    #[inline(always)]
     pub fn stride(&self) -> usize {
         self.width + 2 * FRAME
     }
 
     /// Where a pixel's bytes are.
+    #[inline(always)]
     pub fn at(&self, x: usize, y: usize) -> usize {
         ((y + FRAME) * self.stride() + x + FRAME) * BYTES
     }
 
     /// Where the first byte of the patch around a pixel is.
+    #[inline(always)]
     pub fn patch_at(&self, x: usize, y: usize) -> usize {
         self.at(x, y) - (ABOVE * self.stride() + LEFT) * BYTES
     }
 
     /// A pixel's bytes.
+    #[inline(always)]
     pub fn pixel(&self, x: usize, y: usize) -> [u8; BYTES] {
         let at = self.at(x, y);
         [self.pixels[at], self.pixels[at + 1], self.pixels[at + 2], self.pixels[at + 3]]
     }
 
+    /// The pixels of a row.
+    pub fn line(&self, y: usize) -> &[[u8; BYTES]] {
+        self.pixels[self.at(0, y)..][..self.width * BYTES].as_chunks().0
+    }
+
     /// Gives the hole the colours that the same level at half the size has there.
     pub fn take_hole_from(&mut self, half: &Self) {
-        for y in 0..self.height {
-            for x in 0..self.width {
+        for y in self.region.top..self.region.bottom() {
+            for x in self.region.left..self.region.right() {
                 if self.hole[y * self.width + x] {
                     let at = self.at(x, y);
                     self.pixels[at..at + BYTES].copy_from_slice(&half.pixel(x / 2, y / 2));
@@ -164,6 +250,7 @@ impl Level {
     }
 
     /// Whether the patch around a pixel lies in the picture.
+    #[inline(always)]
     pub fn is_whole(&self, x: usize, y: usize) -> bool {
         x >= LEFT && x + COLUMNS - LEFT <= self.width && y >= ABOVE && y + ROWS - ABOVE <= self.height
     }
@@ -174,136 +261,74 @@ impl Level {
         if width < COLUMNS || height < ROWS {
             return source;
         }
-        let bad: Vec<u8> = self.hole.iter().zip(&self.forbidden).map(|(&a, &b)| u8::from(a | b)).collect();
-        let inner = width - COLUMNS + 1;
-        source.par_chunks_exact_mut(width).enumerate().skip(ABOVE).take(height - ROWS + 1).for_each(
-            |(y, row)| {
-                let mut any = vec![0u8; width];
-                for bad in bad[(y - ABOVE) * width..][..ROWS * width].chunks_exact(width) {
-                    any.iter_mut().zip(bad).for_each(|(any, bad)| *any |= bad);
+        let inner = LEFT..LEFT + width - COLUMNS + 1;
+        let rows = source.par_chunks_exact_mut(width).enumerate().skip(ABOVE).take(height - ROWS + 1);
+        rows.with_min_len(BAND).for_each(|(y, row)| {
+            let covered = y - ABOVE..y - ABOVE + ROWS;
+            let near = covered.end > self.region.top && covered.start < self.region.bottom();
+            if !near && self.forbidden.is_empty() {
+                row[inner.clone()].fill(true);
+                return;
+            }
+            let mut bad = vec![false; width];
+            for marked in [&self.hole, &self.forbidden].into_iter().filter(|marked| !marked.is_empty()) {
+                for marked in marked[covered.start * width..covered.end * width].chunks_exact(width) {
+                    bad.iter_mut().zip(marked).for_each(|(bad, marked)| *bad |= marked);
                 }
-                for step in [1, 2, 4] {
-                    for x in 0..width - step {
-                        any[x] |= any[x + step];
-                    }
+            }
+            for step in [1, 2, 4] {
+                for x in 0..width - step {
+                    bad[x] |= bad[x + step];
                 }
-                row[LEFT..][..inner].iter_mut().zip(&any).for_each(|(source, &any)| *source = any == 0);
-            },
-        );
+            }
+            row[inner.clone()].iter_mut().zip(bad).for_each(|(source, bad)| *source = !bad);
+        });
         source
-    }
-
-    fn patch_sums(&self) -> Vec<[u16; BYTES]> {
-        let (width, height) = (self.width, self.height);
-        let mut sums = vec![[0; BYTES]; width * height];
-        if width < COLUMNS || height < ROWS {
-            return sums;
-        }
-        let (row_bytes, inner) = (width * BYTES, width - COLUMNS + 1);
-        sums.par_chunks_exact_mut(width).enumerate().skip(ABOVE).take(height - ROWS + 1).for_each(
-            |(y, row)| {
-                let mut down = vec![0u16; row_bytes];
-                for above in 0..ROWS {
-                    let line = &self.pixels[self.at(0, y + above - ABOVE)..][..row_bytes];
-                    down.iter_mut().zip(line).for_each(|(sum, &byte)| *sum += u16::from(byte));
-                }
-                // Sums of two, four and eight neighbours, in place from the left.
-                for step in [1, 2, 4] {
-                    for i in 0..row_bytes - step * BYTES {
-                        down[i] += down[i + step * BYTES];
-                    }
-                }
-                for (x, sum) in down.as_chunks::<BYTES>().0.iter().take(inner).enumerate() {
-                    row[x + LEFT] = *sum;
-                }
-            },
-        );
-        sums
     }
 }
 
+/// The mean of two pixels beside each other and the two under them.
+#[inline(always)]
+fn mean_of_four(upper: &[[u8; BYTES]; 2], lower: &[[u8; BYTES]; 2]) -> [u8; BYTES] {
+    std::array::from_fn(|i| {
+        let sum =
+            u16::from(upper[0][i]) + u16::from(upper[1][i]) + u16::from(lower[0][i]) + u16::from(lower[1][i]);
+        ((sum + 2) / 4) as u8
+    })
+}
+
 /// The hole and what is at most [`RING`] pixels beside and above it.
-fn widened(hole: &[bool], width: usize) -> Vec<bool> {
+fn widened(hole: &[bool], width: usize, region: Region) -> Vec<bool> {
     let height = hole.len() / width;
-    let mut target = vec![false; hole.len()];
-    target.par_chunks_exact_mut(width).enumerate().for_each(|(y, target)| {
-        let mut down = vec![false; width + 2 * RING];
+    let mut target = vec![false; region.width * region.height];
+    for (y, target) in (region.top..).zip(target.chunks_exact_mut(region.width.max(1))) {
+        let mut down = vec![false; region.width + 2 * RING];
         for near in y.saturating_sub(RING)..(y + RING + 1).min(height) {
-            down[RING..].iter_mut().zip(&hole[near * width..][..width]).for_each(|(any, &hole)| *any |= hole);
+            let hole = &hole[near * width + region.left..][..region.width];
+            down[RING..].iter_mut().zip(hole).for_each(|(any, &hole)| *any |= hole);
         }
         for step in 0..=2 * RING {
             target.iter_mut().zip(&down[step..]).for_each(|(target, &any)| *target |= any);
         }
-    });
+    }
     target
 }
 
-/// How textured the picture is around each pixel: the mean of the steps between known neighbours, after
-/// Newson et al. (2014), "Video Inpainting of Complex Scenes". Averaged at full size and then halved with
-/// the colours, it tells grass from a plain green where both look alike.
-fn texture(picture: &Picture, hole: &[bool]) -> Vec<u8> {
-    let (width, height) = (picture.width, picture.height);
-    let luma: Vec<i16> = picture
-        .rgb
-        .chunks_exact(3)
-        .map(|rgb| (u16::from(rgb[0]) + 2 * u16::from(rgb[1]) + u16::from(rgb[2])) as i16)
-        .collect();
-    // Of each pixel the steps to its right and lower neighbours and how many they are.
-    let mut steps = vec![[0u16; 2]; width * height];
-    steps.par_chunks_exact_mut(width).enumerate().for_each(|(y, row)| {
-        for (x, step) in row.iter_mut().enumerate() {
-            let place = y * width + x;
-            if hole[place] {
-                continue;
-            }
-            if x + 1 < width && !hole[place + 1] {
-                *step = [step[0] + luma[place].abs_diff(luma[place + 1]), step[1] + 1];
-            }
-            if y + 1 < height && !hole[place + width] {
-                *step = [step[0] + luma[place].abs_diff(luma[place + width]), step[1] + 1];
-            }
-        }
-    });
-    let mut across = vec![[0u16; 2]; width * height];
-    across.par_chunks_exact_mut(width).zip(steps.par_chunks_exact(width)).for_each(|(sums, steps)| {
-        let mut sum = [0u16; 2];
-        for x in 0..width + TEXTURE_RADIUS {
-            if let Some(step) = steps.get(x) {
-                sum = [sum[0] + step[0], sum[1] + step[1]];
-            }
-            if x > 2 * TEXTURE_RADIUS {
-                let step = steps[x - 2 * TEXTURE_RADIUS - 1];
-                sum = [sum[0] - step[0], sum[1] - step[1]];
-            }
-            if x >= TEXTURE_RADIUS {
-                sums[x - TEXTURE_RADIUS] = sum;
-            }
-        }
-    });
-    let mut texture = vec![0u8; width * height];
-    const BAND: usize = 64;
-    texture.par_chunks_mut(width * BAND).enumerate().for_each(|(band, rows)| {
-        let first = band * BAND;
-        let mut sums = vec![[0i32; 2]; width];
-        let add = |sums: &mut [[i32; 2]], y: usize, sign: i32| {
-            sums.iter_mut().zip(&across[y * width..][..width]).for_each(|(sum, row)| {
-                *sum = [sum[0] + sign * i32::from(row[0]), sum[1] + sign * i32::from(row[1])];
-            });
-        };
-        for y in first.saturating_sub(TEXTURE_RADIUS)..(first + TEXTURE_RADIUS).min(height) {
-            add(&mut sums, y, 1);
-        }
-        for (y, row) in (first..).zip(rows.chunks_exact_mut(width)) {
-            if y + TEXTURE_RADIUS < height {
-                add(&mut sums, y + TEXTURE_RADIUS, 1);
-            }
-            row.iter_mut().zip(&sums).for_each(|(texture, [sum, count])| {
-                *texture = (2 * sum / count.max(&1)).min(255) as u8;
-            });
-            if y >= TEXTURE_RADIUS {
-                add(&mut sums, y - TEXTURE_RADIUS, -1);
-            }
-        }
-    });
-    texture
+/// How many steps each pixel of the region is away from a known one; 0 for known ones.
+fn depths(hole: &[bool], width: usize, region: Region) -> Vec<u16> {
+    const FAR: u16 = u16::MAX - 1;
+    let rows = (region.top..region.bottom()).map(|y| &hole[y * width + region.left..][..region.width]);
+    let mut depth: Vec<u16> = rows.flatten().map(|&hole| if hole { FAR } else { 0 }).collect();
+    let (width, height) = (region.width, region.height);
+    for place in 0..width * height {
+        let up = if place >= width { depth[place - width] } else { FAR };
+        let left = if place % width > 0 { depth[place - 1] } else { FAR };
+        depth[place] = depth[place].min(up.min(left) + 1);
+    }
+    for place in (0..width * height).rev() {
+        let down = if place + width < width * height { depth[place + width] } else { FAR };
+        let right = if place % width + 1 < width { depth[place + 1] } else { FAR };
+        depth[place] = depth[place].min(down.min(right) + 1);
+    }
+    depth
 }

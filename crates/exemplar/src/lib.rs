@@ -17,11 +17,13 @@ mod rarity;
 mod simd;
 mod smooth;
 mod start;
+mod texture;
 mod vote;
 
-use field::{Field, NONE, Pass, Used};
+use field::{Field, NOWHERE, Pass, Rare, Used};
 use level::Level;
 use simd::Set;
+use vote::{WHOLE_PATCH, vote};
 
 /// A picture with a hole.
 #[derive(Clone, Copy, Debug)]
@@ -55,17 +57,15 @@ const SMALLEST_DEPTH: u16 = 6;
 const FEWEST_SOURCES: usize = 64;
 
 /// Passes of the search at the smallest size, and at the full one, half of it and so on.
-const FIRST_PASSES: usize = 12;
+const FIRST_PASSES: usize = 24;
 const PASSES: [usize; 4] = [1, 2, 4, 8];
 /// Where the hole has few pixels there are more passes: as many as search so many pixels, but no more
 /// than [`MOST_PASSES`].
 const SEARCHED: usize = 60_000;
 const MOST_PASSES: usize = 6;
 
-/// What a source costs for its rarity, as a share of 8, and for being copied once more than others, as a
-/// share of what sources cost on average.
+/// What a source costs for its rarity, as a share of 8.
 const RARITY: u32 = 2;
-const REPETITION: u32 = 4;
 
 /// Fills the hole. The bytes depend on the picture alone.
 ///
@@ -84,83 +84,61 @@ fn fill_with(picture: &Picture, set: Set) -> Fill {
         return Fill { rgb: picture.rgb.to_vec(), offsets: vec![[0; 2]; pixels] };
     }
     let (level, field) = filled(scales(picture), set);
-    let mut rgb = picture.rgb.to_vec();
-    for (place, pixel) in rgb.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-        if level.hole[place] {
-            pixel.copy_from_slice(&level.pixel(place % level.width, place / level.width)[..3]);
+    let (mut rgb, mut offsets) = (picture.rgb.to_vec(), vec![[0; 2]; pixels]);
+    let region = level.region;
+    for (place, &offset) in field.offsets.iter().enumerate() {
+        let (x, y) = (region.left + place % region.width, region.top + place / region.width);
+        let pixel = y * picture.width + x;
+        if level.hole[pixel] {
+            rgb[pixel * 3..][..3].copy_from_slice(&level.pixel(x, y)[..3]);
+            offsets[pixel] = if offset == NOWHERE { [0; 2] } else { offset };
         }
     }
-    let mut offsets = field.offsets;
-    offsets.iter_mut().zip(&level.hole).filter(|(_, hole)| !**hole).for_each(|(offset, _)| *offset = [0; 2]);
     Fill { rgb, offsets }
 }
 
-/// The picture at its own size, at half of it, and so on to where the hole is shallow, each with the depths
-/// of its hole.
-fn scales(picture: &Picture) -> Vec<(Level, Vec<u16>)> {
-    let with_depths = |level: Level| {
-        let depths = vote::depths(&level);
-        (level, depths)
-    };
-    let mut levels = vec![with_depths(Level::new(picture))];
+/// The picture at its own size, at half of it, and so on to where the hole is shallow.
+fn scales(picture: &Picture) -> Vec<Level> {
+    let mut levels = vec![Level::new(picture)];
     loop {
-        let (last, depths) = &levels[levels.len() - 1];
-        let depth = depths.iter().copied().max().unwrap_or(0);
+        let last = &levels[levels.len() - 1];
+        let depth = last.depth.iter().copied().max().unwrap_or(0);
         if depth <= SMALLEST_DEPTH || last.width.min(last.height) < 2 * SMALLEST_SIDE {
             return levels;
         }
         let next = last.halved();
         let sources = next.source.iter().filter(|&&source| source).count();
-        if sources < FEWEST_SOURCES || !next.hole.contains(&true) {
+        if sources < FEWEST_SOURCES || next.target.is_empty() {
             return levels;
         }
-        levels.push(with_depths(next));
+        levels.push(next);
     }
 }
 
 /// The largest of the scales, filled, and where from.
-fn filled(mut levels: Vec<(Level, Vec<u16>)>, set: Set) -> (Level, Field) {
+fn filled(mut levels: Vec<Level>, set: Set) -> (Level, Field) {
     let coarsest = levels.len() - 1;
-    let (mut level, depths) = levels.pop().expect("there is one at least. This is a bug.");
+    let mut level = levels.pop().expect("there is one at least. This is a bug.");
     smooth::smooth(&mut level);
-    let rare: Vec<u32> = rarity::rarity(&level).into_iter().map(|rarity| rarity / 8 * RARITY).collect();
+    let rare = rarity::rarity(&level, set).into_iter().map(|rarity| rarity / 8 * RARITY).collect();
     let rare = Rare { costs: rare, width: level.width };
-    let field = start::peel(&mut level, &depths, &rare.costs);
-    let mut found = refined(level, field, &depths, (coarsest, coarsest), &rare, set);
-    while let Some((mut level, depths)) = levels.pop() {
+    let field = start::peel(&mut level, &rare, set);
+    let mut found = refined(level, field, (coarsest, coarsest), &rare, set);
+    while let Some(mut level) = levels.pop() {
         let number = levels.len();
         let (small, field) = found;
         level.take_hole_from(&small);
-        let field = field.doubled(&small, &level);
-        vote::vote(&mut level, &field, &depths, 1.0, if number <= 1 { 1 } else { WHOLE_PATCH });
-        found = refined(level, field, &depths, (number, coarsest), &rare, set);
+        let field = field.doubled(&level);
+        vote(&mut level, &field, 1.0, if number <= 1 { 1 } else { WHOLE_PATCH }, set);
+        found = refined(level, field, (number, coarsest), &rare, set);
     }
     found
-}
-
-/// Reaches over all of a patch.
-const WHOLE_PATCH: usize = 8;
-
-/// The rarity of the smallest scale's sources.
-struct Rare {
-    costs: Vec<u32>,
-    width: usize,
-}
-
-impl Rare {
-    /// For a level that is larger by a factor of two so many times.
-    fn enlarged(&self, level: &Level, times: usize) -> Vec<u32> {
-        let place =
-            |place: usize| ((place / level.width) >> times) * self.width + ((place % level.width) >> times);
-        (0..level.hole.len()).map(|pixel| self.costs[place(pixel)]).collect()
-    }
 }
 
 /// Searches and votes in turns. `number` counts the scales from the full size on.
 fn refined(
     mut level: Level,
     mut field: Field,
-    depths: &[u16],
     (number, coarsest): (usize, usize),
     rare: &Rare,
     set: Set,
@@ -170,9 +148,8 @@ fn refined(
     let passes = passes.max((SEARCHED / targets.max(1)).min(MOST_PASSES));
     let free = number >= 2 || number == coarsest;
     let side = level.width.max(level.height);
-    let rare = free.then(|| rare.enlarged(&level, coarsest - number));
     for pass in 0..passes {
-        let used = rare.as_deref().map(|rare| Used::of(&field, &level, mean_cost(&field) / REPETITION, rare));
+        let used = free.then(|| Used::of(&field, &level, rare, coarsest - number));
         let settings = Pass {
             seed: ((number as u64) << 8) | pass as u64,
             backwards: pass % 2 == 1,
@@ -188,22 +165,15 @@ fn refined(
             set,
         };
         field.search(&level, used.as_ref(), settings);
-        match number {
-            0 => vote::vote(&mut level, &field, depths, 0.3, if pass + 1 == passes { 1 } else { 2 }),
-            1 => vote::vote(&mut level, &field, depths, 0.5, 2),
-            _ => vote::vote(&mut level, &field, depths, 0.5, WHOLE_PATCH),
-        }
+        let (sharpness, reach) = match number {
+            0 if pass + 1 == passes => (0.3, 1),
+            0 => (0.3, 2),
+            1 => (0.5, 2),
+            _ => (0.5, WHOLE_PATCH),
+        };
+        vote(&mut level, &field, sharpness, reach, set);
     }
     (level, field)
-}
-
-fn mean_cost(field: &Field) -> u32 {
-    let (sum, count) = field
-        .costs
-        .iter()
-        .filter(|&&cost| cost != NONE)
-        .fold((0u64, 0u64), |(sum, count), &cost| (sum + u64::from(cost), count + 1));
-    (sum / count.max(1)) as u32
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::{
     field::{NONE, Offset, source},
     level::Level,
     patch::Target,
+    simd::Set,
 };
 
 /// Patches nearer than this many pixels, and parts of the picture's side, do not count as others.
@@ -17,7 +18,7 @@ const TRIED: usize = 8;
 /// Of each source the distance to the patch elsewhere that is most like it, as a PatchMatch of the known
 /// part with itself finds it; 0 for what is no source. A texture has many like it; an object that is
 /// there once has none, and would be seen twice.
-pub fn rarity(level: &Level) -> Vec<u32> {
+pub fn rarity(level: &Level, set: Set) -> Vec<u32> {
     let width = level.width;
     let sources: Vec<usize> = (0..level.source.len()).filter(|&place| level.source[place]).collect();
     let mut offsets: Vec<Offset> = vec![[0; 2]; level.source.len()];
@@ -33,7 +34,7 @@ pub fn rarity(level: &Level) -> Vec<u32> {
             let mut offer = |offset: Offset| {
                 let far = offset.into_iter().any(|way| i32::from(way).abs() > near);
                 if far && let Some((from_x, from_y)) = source(level, x, y, offset) {
-                    let distance = target.distance(level, from_x, from_y, cost);
+                    let distance = target.difference(level, from_x, from_y, set).cost;
                     if distance < cost {
                         (best, cost) = (offset, distance);
                     }

@@ -1,4 +1,4 @@
-//! Which instructions the search is compiled for.
+//! Which instructions the inner loops are compiled for.
 
 /// A set of instructions. What is found is the same with each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,3 +30,34 @@ impl Set {
         sets
     }
 }
+
+/// Defines a function that runs another, which must be `inline(always)`, compiled for the instructions of a
+/// set. A closure would do without a macro, but is compiled without the instructions of what calls it.
+macro_rules! for_each_set {
+    (fn $name:ident = $work:ident($($input:ident: $kind:ty),+) $(-> $output:ty)?) => {
+        fn $name(set: crate::simd::Set, $($input: $kind),+) $(-> $output)? {
+            match set {
+                #[cfg(target_arch = "x86_64")]
+                crate::simd::Set::Avx512 => {
+                    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,bmi2")]
+                    fn with($($input: $kind),+) $(-> $output)? {
+                        $work($($input),+)
+                    }
+                    // SAFETY: the set is one that the processor has.
+                    unsafe { with($($input),+) }
+                }
+                #[cfg(target_arch = "x86_64")]
+                crate::simd::Set::Avx2 => {
+                    #[target_feature(enable = "avx2,bmi2")]
+                    fn with($($input: $kind),+) $(-> $output)? {
+                        $work($($input),+)
+                    }
+                    // SAFETY: the set is one that the processor has.
+                    unsafe { with($($input),+) }
+                }
+                crate::simd::Set::Portable => $work($($input),+),
+            }
+        }
+    };
+}
+pub(crate) use for_each_set;

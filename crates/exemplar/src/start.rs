@@ -1,50 +1,52 @@
 //! The first fill, at the smallest size: from the border inwards.
 
 use crate::{
-    field::{Field, NONE, Offset, source},
+    field::{Field, NONE, NOWHERE, Offset, Rare, remoteness, source},
     level::{ABOVE, BYTES, LEFT, Level},
     patch::Target,
+    simd::Set,
 };
 
 /// Sources tried at random for each pixel, beside those of its neighbours.
 const TRIED: usize = 48;
 
+/// How many times more a source costs that is as remote as can be.
+const REMOTE: f32 = 2.0;
+
 /// Fills the hole one layer after another, each pixel with the middle of the source that fits best to
 /// what is known or filled around it. A hole that started with any colour would be filled from what
 /// has that colour.
-pub fn peel(level: &mut Level, depth: &[u16], rare: &[u32]) -> Field {
+pub fn peel(level: &mut Level, rare: &Rare, set: Set) -> Field {
     let mut field = Field::new(level);
-    let width = level.width;
+    let (width, region) = (level.width, level.region);
     let sources: Vec<usize> = (0..level.source.len()).filter(|&place| level.source[place]).collect();
-    let mut places: Vec<usize> = (0..level.hole.len()).filter(|&place| level.target[place]).collect();
-    places.sort_by_key(|&place| depth[place]);
+    let mut places: Vec<usize> = (0..level.target.len()).filter(|&place| level.target[place]).collect();
+    places.sort_by_key(|&place| level.depth[place]);
     let mut filled: Vec<bool> = level.hole.iter().map(|&hole| !hole).collect();
     let mut random = fastrand::Rng::with_seed(0);
-    for layer in places.chunk_by(|&a, &b| depth[a] == depth[b]) {
+    for layer in places.chunk_by(|&a, &b| level.depth[a] == level.depth[b]) {
         for &place in layer {
-            let (x, y) = (place % width, place / width);
+            let (x, y) = (region.left + place % region.width, region.top + place / region.width);
             let mut target = Target::new(level, x, y);
             target.keep(|column, row| {
                 let (x, y) = ((x + column).wrapping_sub(LEFT), (y + row).wrapping_sub(ABOVE));
                 x < width && y < level.height && filled[y * width + x]
             });
-            let (mut best, mut best_cost) = ([0; 2], NONE);
+            let (mut best, mut best_cost) = (NOWHERE, NONE);
             let mut offer = |offset: Offset| {
                 if let Some((from_x, from_y)) = source(level, x, y, offset) {
-                    let extra = rare[from_y * width + from_x];
-                    if extra >= best_cost {
-                        return;
-                    }
-                    let cost = extra + target.distance(level, from_x, from_y, best_cost - extra);
+                    let difference = target.difference(level, from_x, from_y, set).cost;
+                    let remote = (difference as f32 * REMOTE * remoteness(level, offset)) as u32;
+                    let cost =
+                        difference.saturating_add(remote).saturating_add(rare.costs[from_y * width + from_x]);
                     if cost < best_cost {
                         (best, best_cost) = (offset, cost);
                     }
                 }
             };
-            for near_y in y.saturating_sub(1)..=(y + 1).min(level.height - 1) {
-                for near_x in x.saturating_sub(1)..=(x + 1).min(width - 1) {
-                    let near = near_y * width + near_x;
-                    if field.costs[near] != NONE {
+            for near_y in y.saturating_sub(1)..=y + 1 {
+                for near_x in x.saturating_sub(1)..=x + 1 {
+                    if let Some(near) = region.place(near_x, near_y) {
                         offer(field.offsets[near]);
                     }
                 }
@@ -57,15 +59,15 @@ pub fn peel(level: &mut Level, depth: &[u16], rare: &[u32]) -> Field {
             field.costs[place] = best_cost;
         }
         for &place in layer {
-            if !level.hole[place] {
+            let (x, y) = (region.left + place % region.width, region.top + place / region.width);
+            if !level.hole[y * width + x] {
                 continue;
             }
-            let (x, y) = (place % width, place / width);
             if let Some((from_x, from_y)) = source(level, x, y, field.offsets[place]) {
                 let (pixel, at) = (level.pixel(from_x, from_y), level.at(x, y));
                 level.pixels[at..at + BYTES].copy_from_slice(&pixel);
             }
-            filled[place] = true;
+            filled[y * width + x] = true;
         }
     }
     field

@@ -4,119 +4,130 @@ use rayon::prelude::*;
 
 use crate::{
     field::{Field, NONE},
-    level::{ABOVE, BYTES, COLUMNS, LEFT, Level, ROWS},
+    level::{ABOVE, BYTES, COLUMNS, LEFT, Level, ROW_BYTES},
+    simd::{Set, for_each_set},
 };
 
-/// Gives each pixel of the hole the mean of what the patches around it copy to it, the better ones
-/// counting more (Wexler et al. 2007). `depth` is that of [`depths`]: patches nearer to the border
-/// are surer.
-pub fn vote(level: &mut Level, field: &Field, depth: &[u16], sharpness: f32, reach: usize) {
-    let width = level.width;
-    let known: Vec<f32> = field.costs.iter().filter(|&&cost| cost != NONE).map(|&cost| cost as f32).collect();
-    let mean = known.iter().map(|&c| f64::from(c)).sum::<f64>() / known.len().max(1) as f64;
-    let scale = 1.0 / (mean as f32 * sharpness).max(64.0);
-    let weights: Vec<f32> = field
-        .costs
-        .par_iter()
-        .zip(depth)
-        .map(|(&cost, &depth)| {
-            if cost == NONE {
-                return 0.0;
-            }
-            let unlike = 1.0 + cost as f32 * scale;
-            SURENESS[usize::from(depth).min(SURENESS.len() - 1)] / (unlike * unlike * unlike)
-        })
-        .collect();
-    let mut voted = vec![[0u8; BYTES]; level.hole.len()];
-    let (left, right) = (LEFT.min(reach), (COLUMNS - 1 - LEFT).min(reach));
-    let (above, below) = (ABOVE.min(reach), (ROWS - 1 - ABOVE).min(reach));
-    voted.par_chunks_exact_mut(width).enumerate().for_each(|(y, row)| {
-        for (x, pixel) in row.iter_mut().enumerate() {
-            if !level.hole[y * width + x] {
-                continue;
-            }
-            // Where all agree there is nothing to weigh.
-            let rows = y.saturating_sub(below)..=(y + above).min(level.height - 1);
-            let columns = x.saturating_sub(right)..=(x + left).min(width - 1);
-            let own = field.offsets[y * width + x];
-            if field.costs[y * width + x] != NONE
-                && rows.clone().all(|row| {
-                    let row = &field.offsets[row * width..][columns.clone()];
-                    row.iter().all(|&offset| offset == own)
-                })
-            {
-                let from = level.pixel(
-                    x.wrapping_add_signed(isize::from(own[0])),
-                    y.wrapping_add_signed(isize::from(own[1])),
-                );
-                let shade = field.shades[y * width + x];
-                *pixel = from;
-                for i in 0..3 {
-                    pixel[i] =
-                        (i32::from(from[i]) + (i32::from(shade[i]) + 4).div_euclid(8)).clamp(0, 255) as u8;
-                }
-                continue;
-            }
-            let (mut sum, mut all) = ([0.0f32; BYTES], 0.0f32);
-            // A patch whose centre is `right` of the pixel covers it with its left part.
-            for centre_y in rows {
-                for centre_x in columns.clone() {
-                    let centre = centre_y * width + centre_x;
-                    let weight = weights[centre];
-                    if weight == 0.0 {
-                        continue;
-                    }
-                    let (shade, [across, down]) = (&field.shades[centre], field.offsets[centre]);
-                    let from = level.pixel(
-                        x.wrapping_add_signed(isize::from(across)),
-                        y.wrapping_add_signed(isize::from(down)),
-                    );
-                    for i in 0..3 {
-                        sum[i] += weight * (f32::from(from[i]) + f32::from(shade[i]) * 0.125);
-                    }
-                    sum[3] += weight * f32::from(from[3]);
-                    all += weight;
-                }
-            }
-            if all > 0.0 {
-                *pixel = sum.map(|sum| (sum / all + 0.5) as u8);
-            } else {
-                *pixel = level.pixel(x, y);
-            }
-        }
+/// How much a patch counts at each depth: those nearer to the border are surer.
+const SURENESS: [f32; 12] = [1.0, 1.0, 0.8, 0.64, 0.512, 0.41, 0.328, 0.262, 0.21, 0.168, 0.134, 0.107];
+
+/// Rows that one thread works on at a time.
+const BAND: usize = 8;
+
+/// Of each pixel of the region how much its patch counts: less where it is less like its source (Wexler et
+/// al. 2007), by how much less says `sharpness`.
+fn weights(level: &Level, field: &Field, sharpness: f32) -> Vec<f32> {
+    let scale = 1.0 / (field.mean_cost() as f32 * sharpness).max(64.0);
+    let weight = |(&cost, &depth): (&u32, &u16)| {
+        let unlike = 1.0 + cost as f32 * scale;
+        let weight = SURENESS[usize::from(depth).min(SURENESS.len() - 1)] / (unlike * unlike * unlike);
+        if cost == NONE { 0.0 } else { weight }
+    };
+    field.costs.iter().zip(&level.depth).map(weight).collect()
+}
+
+/// Reaches over all of a patch.
+pub const WHOLE_PATCH: usize = ABOVE;
+
+/// By how much, in tenths, voted texture is kept: the mean of unlike patches is smoother than any of them,
+/// and would be filled from what is smoother still.
+const TEXTURE_TENTHS: u16 = 11;
+
+/// Gives each pixel of the hole the mean of what the patches copy to it whose centres are at most `reach`
+/// columns and rows away.
+pub fn vote(level: &mut Level, field: &Field, sharpness: f32, reach: usize, set: Set) {
+    let ballot = Ballot { level, field, weights: weights(level, field, sharpness), reach };
+    let width = level.region.width;
+    let mut voted = vec![[0; BYTES]; level.target.len()];
+    voted.par_chunks_mut(width * BAND).enumerate().for_each(|(band, rows)| {
+        vote_band(set, &ballot, band * BAND, rows);
     });
-    for y in 0..level.height {
-        for x in 0..width {
-            if level.hole[y * width + x] {
+    for (row, voted) in voted.chunks_exact(width).enumerate() {
+        let y = level.region.top + row;
+        for (x, voted) in (level.region.left..).zip(voted) {
+            if level.hole[y * level.width + x] {
                 let at = level.at(x, y);
-                level.pixels[at..at + BYTES].copy_from_slice(&voted[y * width + x]);
+                level.pixels[at..at + BYTES].copy_from_slice(voted);
             }
         }
     }
 }
 
-/// How much a patch counts at each depth.
-const SURENESS: [f32; 12] = [1.0, 1.0, 0.8, 0.64, 0.512, 0.41, 0.328, 0.262, 0.21, 0.168, 0.134, 0.107];
+struct Ballot<'a> {
+    level: &'a Level,
+    field: &'a Field,
+    weights: Vec<f32>,
+    reach: usize,
+}
 
-/// How many steps each pixel of the hole is away from a known one; 0 for known ones.
-pub fn depths(level: &Level) -> Vec<u16> {
-    let (width, height) = (level.width, level.height);
-    let mut depth: Vec<u16> = level.hole.iter().map(|&hole| if hole { u16::MAX - 1 } else { 0 }).collect();
-    for y in 0..height {
-        for x in 0..width {
-            let place = y * width + x;
-            let up = if y > 0 { depth[place - width] } else { u16::MAX - 1 };
-            let left = if x > 0 { depth[place - 1] } else { u16::MAX - 1 };
-            depth[place] = depth[place].min(up.min(left).saturating_add(1));
+for_each_set!(fn vote_band = vote_rows(ballot: &Ballot, first: usize, rows: &mut [[u8; BYTES]]));
+
+#[inline(always)]
+fn vote_rows(ballot: &Ballot, first: usize, rows: &mut [[u8; BYTES]]) {
+    let level = ballot.level;
+    let width = level.region.width;
+    // With room for what patches reach beyond the region.
+    let mut sums = vec![[0.0; BYTES]; width + 2 * COLUMNS];
+    let mut all = vec![0.0; width + 2 * COLUMNS];
+    for (row, voted) in (first..).zip(rows.chunks_exact_mut(width)) {
+        sums.fill([0.0; BYTES]);
+        all.fill(0.0);
+        add_patches(ballot, row, &mut sums, &mut all);
+        for (x, voted) in voted.iter_mut().enumerate() {
+            let (sum, all) = (sums[x + COLUMNS], all[x + COLUMNS]);
+            if all > 0.0 {
+                *voted = sum.map(|sum| (sum / (8.0 * all) + 0.5) as u8);
+                voted[3] = (u16::from(voted[3]) * TEXTURE_TENTHS / 10).min(255) as u8;
+            } else {
+                *voted = level.pixel(level.region.left + x, level.region.top + row);
+            }
         }
     }
-    for y in (0..height).rev() {
-        for x in (0..width).rev() {
-            let place = y * width + x;
-            let down = if y + 1 < height { depth[place + width] } else { u16::MAX - 1 };
-            let right = if x + 1 < width { depth[place + 1] } else { u16::MAX - 1 };
-            depth[place] = depth[place].min(down.min(right).saturating_add(1));
+}
+
+/// Adds up what patches copy to a row, in eighths of a level and times their weights, and these weights.
+#[inline(always)]
+fn add_patches(ballot: &Ballot, row: usize, sums: &mut [[f32; BYTES]], all: &mut [f32]) {
+    let Ballot { level, field, weights, reach } = ballot;
+    let region = level.region;
+    let counts: [f32; COLUMNS] =
+        std::array::from_fn(
+            |column| {
+                if *reach == WHOLE_PATCH || column.abs_diff(LEFT) <= *reach { 1.0 } else { 0.0 }
+            },
+        );
+    let counts_of_bytes: [f32; ROW_BYTES] = std::array::from_fn(|i| counts[i / BYTES]);
+    for centre in row.saturating_sub(*reach)..(row + reach + 1).min(region.height) {
+        for x in 0..region.width {
+            let place = centre * region.width + x;
+            let weight = weights[place];
+            if weight == 0.0 {
+                continue;
+            }
+            let [right, down] = field.offsets[place];
+            let y = (region.top + row).wrapping_add_signed(isize::from(down));
+            let from = level.at((region.left + x).wrapping_add_signed(isize::from(right)), y) - LEFT * BYTES;
+            let from: &[u8; ROW_BYTES] = exactly(&level.pixels[from..]);
+            let shade = [field.shades[place]; COLUMNS];
+            let to = x + COLUMNS - LEFT;
+            let sums: &mut [f32; ROW_BYTES] = exactly_mut(sums[to..].as_flattened_mut());
+            for (((sum, &from), &shade), count) in
+                sums.iter_mut().zip(from).zip(shade.as_flattened()).zip(&counts_of_bytes)
+            {
+                *sum += weight * count * f32::from(8 * i16::from(from) + i16::from(shade));
+            }
+            let all: &mut [f32; COLUMNS] = exactly_mut(&mut all[to..]);
+            all.iter_mut().zip(&counts).for_each(|(all, count)| *all += weight * count);
         }
     }
-    depth
+}
+
+#[inline(always)]
+fn exactly<T, const N: usize>(slice: &[T]) -> &[T; N] {
+    slice.first_chunk().expect("patches lie in the frame. This is a bug.")
+}
+
+#[inline(always)]
+fn exactly_mut<T, const N: usize>(slice: &mut [T]) -> &mut [T; N] {
+    slice.first_chunk_mut().expect("there is room on both sides. This is a bug.")
 }
