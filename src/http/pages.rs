@@ -49,6 +49,7 @@ macro_rules! files {
 /// What the page is made of, by paths below the root.
 static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
     files![
+        "llms.txt" from "web/llms.txt" as "text/plain; charset=utf-8",
         "web/base.css" from "web/base.css" as CSS,
         "web/page.css" from "web/page.css" as CSS,
         "web/docs.css" from "web/docs.css" as CSS,

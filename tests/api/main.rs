@@ -3,6 +3,7 @@
 mod bad_input;
 mod contract;
 mod description;
+mod erase;
 mod exactness;
 mod faults;
 mod helpers;
@@ -10,6 +11,7 @@ mod holding;
 mod limits;
 mod mask;
 mod operations;
+mod pages;
 mod program;
 mod real_triton;
 mod samples;

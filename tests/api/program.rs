@@ -20,12 +20,12 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
 
 use crate::{
-    helpers::{TOKEN, boxed, file, photo},
+    helpers::{TOKEN, boxed, file, have_tls, photo},
     samples::{png, textured},
     stand_in::{StandIn, fill},
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_lacuna");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_lacuna");
 
 /// The gateway as a process, which is killed when dropped.
 pub struct Gateway {
@@ -45,6 +45,7 @@ impl Drop for Gateway {
 impl Gateway {
     /// Starts it with these variables on free ports, and waits until it listens.
     pub fn start(variables: &[(&str, &str)]) -> Self {
+        have_tls();
         let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut process = Command::new(PROGRAM)
             .env_clear()

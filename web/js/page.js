@@ -336,7 +336,7 @@ async function erase() {
   const told = rows.flatMap(([row, text]) => text ? [/** @type {[string, string]} */ ([row, text])] : []);
   if (!state.works.includes(work)) return;
   work.now = step;
-  work.add({ file: answer.file, name, kind, ...seen }, mask, told);
+  work.add({ file: answer.file, name, kind, ...seen }, { mask, command: asCurl("inpaint", form), told });
   if (state.work === work) arrive();
   say(`Erased, in ${answer.header("x-knockout-latency")} milliseconds.`);
 }
@@ -363,17 +363,18 @@ async function copy() {
 async function curl() {
   const step = state.work?.now;
   if (!step) return;
-  // Of a result, the request that made it would need files that nobody has kept: its mask can be saved before.
-  await navigator.clipboard.writeText(asCurl("inpaint", (await eraseForm(step)).form));
-  flash(step.marks.empty || step.marks.onlyBox ? "The command was copied." : "The command was copied. It reads the mask that “Save the mask” saves.");
+  // Of a result, the command that made it; of what is marked, the one that would erase it.
+  const command = step.marks.empty && step.command ? step.command : asCurl("inpaint", (await eraseForm(step)).form);
+  await navigator.clipboard.writeText(command);
+  flash(`The command was copied.${command.includes("-F mask=") ? " It reads the mask that “Save the mask” saves." : ""}`);
 }
 
 async function saveMask() {
-  const photo = state.work?.now.photo;
-  if (!photo) return;
+  const step = state.work?.now;
+  if (!step) return;
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(await maskFile(canvas("mask")));
-  link.download = `${stem(photo.name)}-mask.png`;
+  link.href = URL.createObjectURL(step.marks.empty && step.mask ? step.mask : await maskFile(canvas("mask")));
+  link.download = `${stem(step.photo.name)}-mask.png`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

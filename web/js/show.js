@@ -75,7 +75,7 @@ export function show(view) {
   button("marks-away").ariaPressed = String(state.away);
   button("clear").disabled = !step?.marks.present.length || !!running;
   button("mask-open").disabled = !seen || !!running;
-  button("mask-save").disabled = !seen || !!step?.marks.empty;
+  button("mask-save").disabled = !seen || (!!step?.marks.empty && !step?.mask);
 
   $("bar-below").hidden = !work;
   button("undo").disabled = !work?.canUndo || !!running;
@@ -126,7 +126,9 @@ export function strips(jump, change) {
   $("steps").hidden = !work;
   $("steps").replaceChildren(...steps.map((step) => {
     const branched = step.from && step.from !== steps[steps.indexOf(step) - 1];
-    return item(step.photo, branched ? `${step.name}, from ${step.from?.name.toLowerCase()}` : step.name, step === work?.now, () => jump(step));
+    const one = item(step.photo, step.name, step === work?.now, () => jump(step));
+    if (branched) one.firstElementChild?.setAttribute("aria-label", `${step.name}, from ${step.from?.name.toLowerCase()}`);
+    return one;
   }));
   for (const id of ["photos", "steps"]) $(id).querySelector("[aria-current=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }

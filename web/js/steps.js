@@ -4,9 +4,10 @@ import { Marks } from "./marks.js";
 
 /** @typedef {import("./photo.js").Photo} Photo */
 /**
- * One step: a picture, what is marked in it, and where it came from. `mask` is what was erased from the step before, where the page
- * knows it.
- * @typedef {{ photo: Photo, marks: Marks, from: Step | null, mask: Blob | null, name: string, told: [string, string][] }} Step
+ * One step: a picture, what is marked in it, and where it came from: by which command, and with which mask, where the page knows it.
+ * @typedef {{
+ *   photo: Photo, marks: Marks, from: Step | null, mask: Blob | null, command: string | null, name: string, told: [string, string][],
+ * }} Step
  */
 
 /**
@@ -21,7 +22,7 @@ export class Work {
 
   /** @param {Photo} photo */
   constructor(photo) {
-    this.now = { photo, marks: new Marks(), from: null, mask: null, name: "Original", told: [] };
+    this.now = { photo, marks: new Marks(), from: null, mask: null, command: null, name: "Original", told: [] };
     this.steps = [this.now];
   }
 
@@ -30,11 +31,10 @@ export class Work {
   /**
    * Adds a step to the present one, and goes there.
    * @param {Photo} photo
-   * @param {Blob | null} mask
-   * @param {[string, string][]} told
+   * @param {{ mask: Blob | null, command: string, told: [string, string][] }} how
    */
-  add(photo, mask, told) {
-    this.now = { photo, marks: new Marks(), from: this.now, mask, name: `Step ${this.steps.length}`, told };
+  add(photo, how) {
+    this.now = { photo, marks: new Marks(), from: this.now, ...how, name: `Step ${this.steps.length}` };
     this.steps.push(this.now);
   }
 

@@ -52,7 +52,7 @@ export class Lacuna {
   /** Opens the page by the link that has a token. @param {string} [token] @param {string} [at] */
   async open(token = TOKEN, at = this.recorder.url) {
     await this.page.goto(token ? `${at}/#token=${token}` : `${at}/`);
-    await expect(this.page.getByText("Drop photos here")).toBeVisible();
+    await expect(this.page.locator("#drop")).toBeVisible();
   }
 
   /** @param {"Coffee" | "Rocket" | "Cat"} name */

@@ -39,7 +39,7 @@ test("undo and redo go through marks and erasures, and nothing is lost by going 
   await lacuna.drag([300, 200], [330, 200]);
   const branch = await lacuna.erase();
   expect((await lacuna.bytes(branch.form, "file")).equals(read("photos/coffee.jpg"))).toBe(true);
-  await expect(current).toHaveText("Step 3, from original");
+  await expect(current).toHaveAccessibleName("Step 3, from original");
   await expect(page.locator("#steps li")).toHaveCount(4);
   await lacuna.look("steps");
 });
@@ -90,6 +90,8 @@ test("a result and its command are copied", async ({ lacuna, page, context }) =>
   expect(command.replaceAll(" \\\n ", "")).toBe(
     `curl -H "Authorization: Bearer $LACUNA_TOKEN" -F file=@coffee.jpg -F x=${x} -F y=${y} -F w=${w} -F h=${h} -F dilation=8 -F format=jpg ${lacuna.recorder.url}/inpaint -o out.jpg`);
   await lacuna.erase();
+  await page.getByRole("button", { name: "Copy as curl" }).click();
+  expect(await page.evaluate(() => navigator.clipboard.readText()), "what made the result").toBe(command);
   await page.getByRole("button", { name: "Copy", exact: true }).click();
   await expect(page.locator("#said")).toHaveText("The picture was copied.");
   expect(await page.evaluate(async () => (await navigator.clipboard.read())[0].types)).toContain("image/png");
