@@ -2,13 +2,13 @@
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from local_stack.answers import wait_until_ok
 from local_stack.ports import HOST, free_ports
-from local_stack.triton import answers_ok, end_process
+from local_stack.triton import end_process
 
 ROOT = Path(__file__).resolve().parents[1]
 TOKEN = "bench"
@@ -52,11 +52,7 @@ def running(command: list[str], environment: dict[str, str], ready: str) -> Iter
     """A server that runs until the block ends; the block begins when ``ready`` answers 200."""
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + START_SECONDS
-        while not answers_ok(ready):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"{command[0]} did not get ready; its output is above")
-            time.sleep(0.1)
+        wait_until_ok(ready, process, START_SECONDS)
         yield
     finally:
         end_process(process, END_SECONDS)

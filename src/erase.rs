@@ -32,6 +32,7 @@ const INTERRUPTED: u8 = 130;
 
 /// What to erase, from what, and where the results go.
 #[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(group = clap::ArgGroup::new("what").required(true))]
 pub struct Erase {
     /// Photos, and folders of photos; - is standard input, whose result goes to standard output

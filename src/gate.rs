@@ -127,7 +127,7 @@ pub struct Budget(Arc<Semaphore>);
 
 /// A part of a [`Budget`], given back when dropped.
 #[derive(Debug)]
-pub struct Held(OwnedSemaphorePermit);
+pub struct Reservation(OwnedSemaphorePermit);
 
 impl Budget {
     /// A budget of so many bytes.
@@ -135,16 +135,16 @@ impl Budget {
         Self(Arc::new(Semaphore::new(bytes as usize)))
     }
 
-    /// Takes `bytes` more for the holder of `held`.
+    /// Adds `bytes` to a reservation.
     ///
     /// # Errors
-    /// [`Full`] where they are not left; what is held stays held.
-    pub fn take(&self, bytes: usize, held: &mut Option<Held>) -> Result<(), Full> {
+    /// [`Full`] where so much is not left; the reservation then stays as it was.
+    pub fn take(&self, bytes: usize, reserved: &mut Option<Reservation>) -> Result<(), Full> {
         let bytes = u32::try_from(bytes).map_err(|_| Full)?;
         let more = Arc::clone(&self.0).try_acquire_many_owned(bytes).map_err(|_| Full)?;
-        match held {
-            Some(held) => held.0.merge(more),
-            None => *held = Some(Held(more)),
+        match reserved {
+            Some(reserved) => reserved.0.merge(more),
+            None => *reserved = Some(Reservation(more)),
         }
         Ok(())
     }

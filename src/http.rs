@@ -9,6 +9,7 @@ mod openapi;
 mod pace;
 mod pages;
 mod problem;
+mod quota;
 mod reply;
 mod routes;
 mod serve;

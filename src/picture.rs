@@ -10,7 +10,7 @@ mod turn;
 pub use decode::{Format, Header, MAX_BYTES, MAX_SIDE, decode, inspect};
 pub use encode::{EncodeError, Encoded, Original, OutputFormat, encode};
 pub use error::Error;
-pub use heic::{COMMAND as HEIC_COMMAND, decode_from_stdin as decode_heic_from_stdin, decode_heic_with};
+pub use heic::{COMMAND as HEIC_COMMAND, decode_from_stdin as decode_heic_from_stdin};
 pub use png_strips::Colour;
 pub use rgb::luma;
 

@@ -45,11 +45,12 @@ fn names(text: &str, word: &str) -> bool {
     text.split(apart).any(|found| found == word)
 }
 
-/// The top modules that a text imports or calls: `crate::name` and `use crate::{name, name::…}`.
-fn imports(text: &str) -> BTreeSet<String> {
+/// The modules of `place` that a text imports or calls: with `crate::` as the place, `crate::name` and
+/// `use crate::{name, name::…}`.
+fn imports(text: &str, place: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for (at, _) in text.match_indices("crate::") {
-        let rest = &text[at + "crate::".len()..];
+    for (at, _) in text.match_indices(place) {
+        let rest = &text[at + place.len()..];
         if at > 0 && text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_') {
             continue;
         }
@@ -95,7 +96,7 @@ fn the_folder_command_knows_no_other_room() {
     let files: Vec<_> = rooms().into_iter().filter(|(room, ..)| room == "erase").collect();
     assert!(files.len() > 3);
     for (_, path, text) in files {
-        let others: Vec<_> = imports(&text).into_iter().filter(|other| other != "erase").collect();
+        let others: Vec<_> = imports(&text, "crate::").into_iter().filter(|other| other != "erase").collect();
         assert!(others.is_empty(), "{others:?} in {}", path.display());
     }
 }
@@ -111,20 +112,37 @@ fn crates_know_pixels_alone() {
     }
 }
 
-/// What a room imports it stands upon, and nothing stands upon itself.
-#[test]
-fn no_rooms_import_each_other_in_a_circle() {
-    let mut below: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (room, _, text) in rooms() {
-        let others = imports(&text).into_iter().filter(|other| *other != room);
-        below.entry(room.clone()).or_default().extend(others);
-    }
-    assert!(below["inpaint"].contains("picture"), "imports are read: {below:?}");
+/// What a module imports it stands upon, and nothing stands upon itself.
+fn assert_no_circle(mut below: BTreeMap<String, BTreeSet<String>>) {
     while !below.is_empty() {
-        let free = |room: &&String| below[*room].iter().all(|other| !below.contains_key(other));
+        let free = |name: &&String| below[*name].iter().all(|other| !below.contains_key(other));
         let Some(lowest) = below.keys().find(free).cloned() else {
             panic!("a circle among {below:#?}");
         };
         below.remove(&lowest);
     }
+}
+
+#[test]
+fn no_rooms_import_each_other_in_a_circle() {
+    let mut below: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (room, _, text) in rooms() {
+        let others = imports(&text, "crate::").into_iter().filter(|other| *other != room);
+        below.entry(room.clone()).or_default().extend(others);
+    }
+    assert!(below["inpaint"].contains("picture"), "imports are read: {below:?}");
+    assert_no_circle(below);
+}
+
+#[test]
+fn no_modules_of_a_room_import_each_other_in_a_circle() {
+    let mut folders: BTreeMap<PathBuf, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+    for (_, path, text) in rooms() {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        folders.entry(path.with_file_name("")).or_default().insert(name, imports(&text, "super::"));
+    }
+    folders.remove(&root().join("src/"));
+    let http = &folders[&root().join("src/http/")];
+    assert!(http["auth"].contains("limit"), "imports are read: {http:?}");
+    folders.into_values().for_each(assert_no_circle);
 }

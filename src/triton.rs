@@ -1,5 +1,6 @@
 //! Typed calls to the networks on Triton. The only place that names its protocol.
 
+mod address;
 mod call;
 mod error;
 mod outlier;
@@ -12,8 +13,9 @@ mod protocol {
     tonic::include_proto!("inference");
 }
 
+pub use address::Address;
 pub use error::Error;
-pub use pool::{Address, Pool, PoolStatus};
+pub use pool::{Pool, PoolStatus};
 pub use replica::ReplicaStatus;
 pub use tile::{SEGMENTER_SIDE, Tile};
 
@@ -35,7 +37,7 @@ pub fn check_answer(message: &[u8], output: &'static str, shape: [usize; 4]) -> 
     Call { model: "", inputs: vec![], output, shape }.output(answer)
 }
 
-/// With whom to speak to replicas at `https://` addresses, and as whom.
+/// Which certificates are trusted at `https://` addresses, and which one is shown there.
 #[derive(Clone, Debug, Default)]
 pub struct Tls {
     /// The authority that signed their certificates; the system's without it.

@@ -5,9 +5,10 @@ import subprocess
 from pathlib import Path
 
 from local_stack import places
+from local_stack.answers import answers_ok
 from local_stack.machine import StackError
 from local_stack.ports import HOST, free_ports, is_free
-from local_stack.triton import Triton, answers_ok, end_process, end_with_parent
+from local_stack.triton import Triton, end_process, end_with_parent
 
 TOKEN = "local-dev-token"
 LISTEN = "127.0.0.1:8080"

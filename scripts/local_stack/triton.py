@@ -6,12 +6,11 @@ import os
 import signal
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
 from local_stack import isnet, places
+from local_stack.answers import answers_ok
 from local_stack.install import Installed
 from local_stack.machine import StackError
 from local_stack.ports import HOST, Ports
@@ -154,15 +153,6 @@ def end_process(process: subprocess.Popen[bytes], patience: float) -> int:
 def end_with_parent() -> None:
     """Runs in a new child: has the kernel send it SIGTERM when its parent dies."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def answers_ok(url: str) -> bool:
-    """Whether a GET of ``url`` is answered with 200."""
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
 
 
 def _environment(installed: Installed) -> dict[str, str]:

@@ -1,7 +1,7 @@
 //! Which photos there are, with which masks, and where their results go.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     io::Read,
     path::{Path, PathBuf},
@@ -51,12 +51,11 @@ impl Written {
     /// That of a photo which begins with these bytes.
     pub fn of(asked: Format, begins: &[u8]) -> Self {
         match asked {
-            Format::Png => Self::Png,
             Format::Webp => Self::WebP,
             Format::Jpg => Self::Jpeg,
             Format::Own if begins.starts_with(&[0xff, 0xd8, 0xff]) => Self::Jpeg,
             Format::Own if begins.starts_with(b"RIFF") && begins.get(8..12) == Some(b"WEBP") => Self::WebP,
-            Format::Own => Self::Png,
+            Format::Png | Format::Own => Self::Png,
         }
     }
 
@@ -158,12 +157,11 @@ fn job(asked: &Erase, out: &Path, photo: PathBuf, name: &Path) -> Job {
 fn refuse_clashes(jobs: &mut [Job]) {
     let originals: Vec<_> =
         jobs.iter().flat_map(|job| [Some(&job.photo), job.mask.as_ref()]).flatten().collect();
-    let originals: HashMap<PathBuf, ()> =
-        originals.iter().filter_map(|path| Some((path.canonicalize().ok()?, ()))).collect();
+    let originals: HashSet<PathBuf> = originals.iter().filter_map(|path| path.canonicalize().ok()).collect();
     let mut taken: HashMap<PathBuf, PathBuf> = HashMap::new();
     for job in jobs {
         let place = job.out.canonicalize().unwrap_or_else(|_| job.out.clone());
-        if originals.contains_key(&place) {
+        if originals.contains(&place) {
             job.problem =
                 Some("its result would take the place of an original; choose another --out".to_owned());
         } else if let Some(other) = taken.insert(job.out.clone(), job.photo.clone()) {

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use warp::http::{HeaderMap, header::AUTHORIZATION};
 
-use super::limit::{Limiter, Quota};
+use super::{limit::Limiter, quota::Quota};
 use crate::config::{Config, NamedToken};
 
 /// A caller that has shown its token.
@@ -58,8 +58,8 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// Reads the callers anew, and tells how many there are. One whose name, token and quota are as before keeps what is left of its
-    /// quota. On an error, everything stays as it was.
+    /// Reads the callers anew, and gives their number. One whose name, token and quota are as before keeps what
+    /// is left of its quota. On an error, everything stays as it was.
     ///
     /// # Errors
     /// As [`Tokens::load`].

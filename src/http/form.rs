@@ -22,7 +22,7 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    gate::{Budget, Held},
+    gate::{Budget, Reservation},
     inpaint::{FindRequest, MAX_DILATION, Region, Request, Target},
     picture::{MAX_BYTES, OutputFormat},
 };
@@ -55,7 +55,7 @@ pub struct Body {
     /// Bytes read so far.
     read: u64,
     /// The room that what was read takes, for as long as the request lasts.
-    held: Option<Held>,
+    reserved: Option<Reservation>,
     ended: bool,
     parsed: Arc<Parsed>,
     /// How often more had to be waited for between two fields.
@@ -93,7 +93,7 @@ impl Body {
             chunks: Box::pin(chunks),
             deadline,
             read: 0,
-            held: None,
+            reserved: None,
             ended: false,
             parsed: Arc::default(),
             pieces: 0,
@@ -134,7 +134,7 @@ impl Body {
                 return Some(Err(BodyError::Header));
             }
         }
-        let room = chunk.as_ref().map_or(Ok(()), |bytes| uploads.take(bytes.len(), &mut self.held));
+        let room = chunk.as_ref().map_or(Ok(()), |bytes| uploads.take(bytes.len(), &mut self.reserved));
         Some(room.map_err(|_| BodyError::Full).and(chunk))
     }
 
@@ -145,7 +145,7 @@ impl Body {
         if self.ended || waiting {
             return;
         }
-        self.held = None;
+        self.reserved = None;
         tokio::spawn(timeout(LINGER_TIME, async move {
             let limit = self.read + LINGER_BYTES;
             while self.read < limit && matches!(self.next().await, Some(Ok(_))) {}

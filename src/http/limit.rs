@@ -1,7 +1,6 @@
 //! How often a caller may call.
 
 use std::{
-    num::NonZeroU32,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -13,16 +12,11 @@ use governor::{
     state::{InMemoryState, NotKeyed},
 };
 
-use super::{auth::Caller, error::ApiError, shared::Shared};
-
-/// What a caller may send: `burst` requests at once after a pause, `per_minute` in the long run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quota {
-    /// Requests a minute.
-    pub per_minute: NonZeroU32,
-    /// Requests at once.
-    pub burst: NonZeroU32,
-}
+use super::{
+    error::ApiError,
+    quota::{Allowed, Quota},
+    shared::Shared,
+};
 
 /// One caller's requests, counted by the generic cell rate algorithm (as governor has it). Every
 /// known caller has its own, so that memory is bounded by the callers there are and not by what is
@@ -34,22 +28,13 @@ pub struct Limiter {
     state: RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>,
 }
 
-/// What is left of a quota after a request was let through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allowed {
-    /// The caller's quota.
-    pub quota: Quota,
-    /// Requests that it could send at once now.
-    pub left: u32,
-}
-
 /// Where requests are counted: in this gateway, or in counts that several share.
 #[derive(Debug)]
 pub struct Limits {
     shared: Option<Shared>,
-    /// Whether nobody is let in while the shared counts cannot be had. Otherwise this gateway counts.
+    /// Whether all are refused while the shared counts cannot be had. Otherwise this gateway counts alone.
     closed: bool,
-    /// Whether they could not be had the last time: told once, not with every request.
+    /// Whether they could not be had the last time, so that the log has the change and not every request.
     missing: AtomicBool,
 }
 
@@ -63,36 +48,34 @@ impl Limits {
         Ok(Self { shared, closed, missing: AtomicBool::new(false) })
     }
 
-    /// Counts one request: what is left then, or how long to wait where the quota is used up.
+    /// Counts one request of the caller `name`, whose own count is `limiter`: what is left then, or how long to
+    /// wait where the quota is used up.
     ///
     /// # Errors
     /// [`ApiError::Overloaded`] where the shared counts cannot be had and must be.
-    pub(super) async fn check(&self, caller: &Caller) -> Result<Result<Allowed, Duration>, ApiError> {
-        let Some(shared) = &self.shared else { return Ok(caller.limiter.check()) };
-        let counted = shared.check(&caller.name, caller.limiter.quota()).await;
+    pub(super) async fn check(
+        &self,
+        name: &str,
+        limiter: &Limiter,
+    ) -> Result<Result<Allowed, Duration>, ApiError> {
+        let Some(shared) = &self.shared else { return Ok(limiter.check()) };
+        let counted = shared.check(name, limiter.quota()).await;
         let was_missing = self.missing.swap(counted.is_err(), Ordering::Relaxed);
         match counted {
             Ok(counted) => {
                 if was_missing {
-                    tracing::info!("the shared quotas can be had again");
+                    tracing::info!("the shared quotas answer again");
                 }
                 Ok(counted)
             }
             Err(error) => {
                 metrics::counter!("lacuna_shared_limit_errors_total").increment(1);
                 if !was_missing {
-                    tracing::warn!(%error, closed = self.closed, "quotas");
+                    tracing::warn!(%error, closed = self.closed, "the shared quotas cannot be had");
                 }
-                if self.closed { Err(ApiError::Overloaded) } else { Ok(caller.limiter.check()) }
+                if self.closed { Err(ApiError::Overloaded) } else { Ok(limiter.check()) }
             }
         }
-    }
-}
-
-impl Quota {
-    /// The time that the whole burst takes to come back.
-    fn window(self) -> Duration {
-        Duration::from_secs(60) * self.burst.get() / self.per_minute.get()
     }
 }
 
@@ -121,26 +104,10 @@ impl Limiter {
     }
 }
 
-impl Allowed {
-    /// The quota, for the `ratelimit-policy` field (IETF draft "RateLimit header fields for HTTP").
-    pub fn policy(quota: Quota) -> String {
-        format!("\"default\";q={};w={}", quota.burst, whole_seconds(quota.window()))
-    }
-
-    /// What is left, for the `ratelimit` field: requests, and seconds until all of the quota is back.
-    pub fn remaining(quota: Quota, left: u32) -> String {
-        let spent = quota.burst.get().saturating_sub(left);
-        let back = Duration::from_secs(60) * spent / quota.per_minute.get();
-        format!("\"default\";r={left};t={}", whole_seconds(back))
-    }
-}
-
-fn whole_seconds(time: Duration) -> u64 {
-    time.as_secs_f64().ceil() as u64
-}
-
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
 
     #[test]

@@ -13,8 +13,8 @@ use warp::{
 use super::{
     api::Header,
     error::ApiError,
-    limit::{Allowed, Quota},
     problem::Problem,
+    quota::{Allowed, Quota},
 };
 use crate::{
     inpaint::{Mode, Timings},

@@ -31,7 +31,7 @@ use super::{
     reply::{self, Answer, Context, Liveness, Readiness},
 };
 use crate::{
-    gate::{Budget, Gate, Held},
+    gate::{Budget, Gate, Reservation},
     inpaint::{self, Mode},
     picture::OutputFormat,
     telemetry,
@@ -195,7 +195,7 @@ async fn answer(
 ) -> Result<Response, ApiError> {
     let caller = service.tokens.caller(headers).ok_or(ApiError::Unauthorized)?;
     context.caller = Some(caller.name.clone());
-    let counted = service.limits.check(&caller).await?;
+    let counted = service.limits.check(&caller.name, &caller.limiter).await?;
     context.rate = Some((caller.limiter.quota(), counted.as_ref().map_or(0, |allowed| allowed.left)));
     counted.map_err(ApiError::RateLimited)?;
 
@@ -236,7 +236,7 @@ fn deliver(
     service: &Service,
     answer: Answer,
     context: &Context,
-) -> Result<(Response, Option<Held>), ApiError> {
+) -> Result<(Response, Option<Reservation>), ApiError> {
     for (step, time) in answer.timings.steps() {
         metrics::histogram!("lacuna_step_seconds", "step" => *step).record(time.as_secs_f64());
     }

@@ -38,9 +38,9 @@ use super::{
 const MAX_CONNECTIONS: usize = 4096;
 /// Requests at once on one connection, and with them answers that wait for its client.
 const STREAMS: u32 = 16;
-/// How long connections are still taken once the service is told to end: until what sends callers here
-/// has seen that it is not ready any more.
-const LEAVE: Duration = Duration::from_secs(3);
+/// How long connections are still accepted once the service drains: until the load balancer has seen that it
+/// is not ready any more.
+const ACCEPT_WHILE_DRAINING: Duration = Duration::from_secs(3);
 /// How long to wait after the machine refused a connection (no file descriptors, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What every HTTP/2 connection begins with (RFC 9113, section 3.4).
@@ -77,17 +77,17 @@ where
 {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
-    let service = Leaving { service, stop: stop.clone(), line: Arc::default() };
+    let service = Draining { service, stop: stop.clone(), pace: Arc::default() };
     {
-        let left = async {
+        let closed = async {
             let _ = stop.wait_for(|stop| *stop != Stop::No).await;
-            // Also with no caller at the moment: what sends them here looks only now and then.
-            sleep(LEAVE).await;
+            // Also with no caller at the moment: a load balancer probes only now and then.
+            sleep(ACCEPT_WHILE_DRAINING).await;
         };
-        let mut left = pin!(left);
+        let mut closed = pin!(closed);
         loop {
             let accepted = tokio::select! {
-                () = &mut left => break,
+                () = &mut closed => break,
                 accepted = accept(&listener.socket, &places) => accepted,
             };
             let Ok((stream, peer, place)) = accepted else {
@@ -111,16 +111,15 @@ where
     }
 }
 
-/// A service whose answers ask for the end of their connection once it is to end.
+/// A service whose answers close their connections once it drains.
 #[derive(Clone)]
-struct Leaving<S> {
+struct Draining<S> {
     service: S,
     stop: watch::Receiver<Stop>,
-    /// The connection's pace.
-    line: Arc<Pace>,
+    pace: Arc<Pace>,
 }
 
-impl<S> Service<http::Request<Incoming>> for Leaving<S>
+impl<S> Service<http::Request<Incoming>> for Draining<S>
 where
     S: Service<http::Request<Incoming>, Response = Response, Error = Infallible>,
     S::Future: Send + 'static,
@@ -136,9 +135,9 @@ where
     fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
         // HTTP/2 has a message of its own for it, and no such field.
         let has_field = request.version() < http::Version::HTTP_2;
-        self.line.begins();
+        self.pace.begins();
         let (answer, stop) = (self.service.call(request), self.stop.clone());
-        let line = Arc::clone(&self.line);
+        let pace = Arc::clone(&self.pace);
         Box::pin(async move {
             let mut response = answer.await?;
             if has_field && *stop.borrow() != Stop::No {
@@ -146,7 +145,7 @@ where
                     .headers_mut()
                     .insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
             }
-            Ok(pace::paced(response, line))
+            Ok(pace::paced(response, pace))
         })
     }
 }
@@ -185,7 +184,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 async fn connection<S>(
     stream: TcpStream,
     tls: Option<Arc<Tls>>,
-    mut service: Leaving<S>,
+    mut service: Draining<S>,
     watcher: Watcher,
     idle: Duration,
 ) -> Result<(), Error>
@@ -196,7 +195,7 @@ where
     stream.set_nodelay(true)?;
     let mut stream = Stream::new(stream);
     let pace = stream.pace();
-    service.line = Arc::clone(&pace);
+    service.pace = Arc::clone(&pace);
     let served = async {
         match tls {
             None => {
@@ -224,7 +223,7 @@ where
 async fn requests<S>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     http2: bool,
-    service: Leaving<S>,
+    service: Draining<S>,
     watcher: Watcher,
     idle: Duration,
 ) -> Result<(), Error>
@@ -234,7 +233,7 @@ where
 {
     let io = TokioIo::new(stream);
     if !http2 {
-        service.line.speaks_http1();
+        service.pace.speaks_http1();
     }
     let service = TowerToHyperService::new(service);
     if http2 {

@@ -8,7 +8,7 @@ use redis::{
 };
 use tokio::time::timeout;
 
-use super::limit::{Allowed, Quota};
+use super::quota::{Allowed, Quota};
 
 /// How long an answer may take: a request waits for it.
 const ANSWER: Duration = Duration::from_millis(250);

@@ -135,7 +135,7 @@ impl RequestContext<'_> {
             photo = same;
             let at = (point.0 - rect.x, point.1 - rect.y);
             let reach = rect.width.max(rect.height) / REACH;
-            if let Some(part) = found.part_near(at, reach).filter(|part| is_object(part)) {
+            if let Some(part) = found.part_near(at, reach).filter(is_object) {
                 let mask = part.placed((rect.x, rect.y), (whole.width, whole.height));
                 return Ok((photo, mask, model));
             }

@@ -5,9 +5,7 @@ mod child;
 
 use std::{
     io::{self, Read, Write},
-    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::OnceLock,
 };
 
 pub use child::decode_from_stdin;
@@ -20,14 +18,6 @@ pub const COMMAND: &str = "decode-heic";
 /// The longest profile that we take from the decoder, in bytes, and the longest message.
 const MAX_ICC: u64 = 16 << 20;
 const MAX_MESSAGE: u64 = 1024;
-
-static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-
-/// Says which program has [`COMMAND`]. Without it, the program that runs: right for the gateway, and
-/// not for a test that calls it as a library.
-pub fn decode_heic_with(program: &Path) {
-    PROGRAM.get_or_init(|| program.to_owned());
-}
 
 /// Whether a file's first bytes are those of an HEVC-coded HEIF file. The major brand, or for files
 /// of the general brands one of the compatible brands, says so.
@@ -90,9 +80,11 @@ fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
 /// [`Error::Invalid`] where it cannot be decoded, or the decoder crashed or took too much;
 /// [`Error::TooLarge`]; [`Error::Failed`] where no process could be started.
 pub fn decode(bytes: &[u8]) -> Result<Picture, Error> {
-    let program = PROGRAM.get().map_or(Path::new("/proc/self/exe"), PathBuf::as_path);
-    let child = Command::new(program)
-        .arg(COMMAND)
+    decode_by(Command::new("/proc/self/exe").arg(COMMAND), bytes)
+}
+
+fn decode_by(decoder: &mut Command, bytes: &[u8]) -> Result<Picture, Error> {
+    let child = decoder
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::piped())
@@ -211,8 +203,8 @@ mod tests {
 
     #[test]
     fn a_decoder_that_crashes_is_a_broken_picture() {
-        decode_heic_with(Path::new("/bin/false"));
-        assert_eq!(decode(&vec![0; 1 << 20]).unwrap_err(), Error::invalid("the decoder gave up"));
+        let decoded = decode_by(&mut Command::new("/bin/false"), &vec![0; 1 << 20]);
+        assert_eq!(decoded.unwrap_err(), Error::invalid("the decoder gave up"));
     }
 
     #[test]

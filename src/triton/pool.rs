@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    str::FromStr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -18,6 +17,7 @@ use tokio::{
 
 use super::{
     Error, Tls,
+    address::Address,
     call::Call,
     outlier::State,
     replica::{Attempt, Replica, ReplicaStatus},
@@ -31,35 +31,6 @@ const FIRST_PROBE: Duration = Duration::from_millis(800);
 /// failing fleet is not loaded with more than a tenth of extra work.
 const RETRY_RESERVE: u32 = 100;
 const REQUESTS_A_RETRY: u32 = 10;
-
-/// Where a Triton, or several under one name, can be reached.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Address {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) tls: bool,
-}
-
-impl FromStr for Address {
-    type Err = String;
-
-    /// Reads `http://host:port` or `https://host:port`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("'{text}' is not of the form http://host:port or https://host:port");
-        let (tls, rest) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
-            (Some(rest), _) => (false, rest),
-            (_, Some(rest)) => (true, rest),
-            _ => return Err(wrong()),
-        };
-        let (host, port) = rest.trim_end_matches('/').rsplit_once(':').ok_or_else(wrong)?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() || host.contains(['/', '@', '?', '#']) {
-            return Err(wrong());
-        }
-        let port = port.parse().map_err(|_| wrong())?;
-        Ok(Self { host: host.to_owned(), port, tls })
-    }
-}
 
 /// What the replicas of a pool serve.
 #[derive(Clone, Debug, Serialize)]
@@ -271,28 +242,4 @@ fn watch(name: &Address, address: SocketAddr, tls: &Tls, models: &[String]) -> R
     let models = models.to_vec();
     let task = tokio::spawn(async move { watched.watch(&models).await });
     Ok(Watched { name: name.clone(), replica, _watch: Arc::new(AbortOnDrop(task.abort_handle())) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_a_scheme_a_host_and_a_port() {
-        let address = |host: &str, port, tls| Ok(Address { host: host.to_owned(), port, tls });
-        assert_eq!("http://127.0.0.1:8001".parse::<Address>(), address("127.0.0.1", 8001, false));
-        assert_eq!("https://triton.example:443/".parse::<Address>(), address("triton.example", 443, true));
-        assert_eq!("http://[::1]:8001".parse::<Address>(), address("::1", 8001, false));
-        for wrong in [
-            "",
-            "127.0.0.1:8001",
-            "http://triton",
-            "http://:8001",
-            "http://a:99999",
-            "ftp://a:1",
-            "http://u@a:1",
-        ] {
-            assert!(wrong.parse::<Address>().is_err(), "{wrong}");
-        }
-    }
 }

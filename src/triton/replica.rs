@@ -26,9 +26,9 @@ use tonic::{
 
 use super::{
     Error, Tls,
+    address::Address,
     call::Call,
     outlier::{Outlier, State},
-    pool::Address,
     protocol::{
         ModelConfigRequest, ModelReadyRequest, ServerReadyRequest,
         grpc_inference_service_client::GrpcInferenceServiceClient,

@@ -6,7 +6,7 @@ use image::GenericImageView;
 use reqwest::multipart::Form;
 
 use crate::{
-    helpers::{TOKEN, boxed, error_of, file, masked, photo, spawn_app, spawn_app_with},
+    helpers::{TOKEN, boxed, error_of, masked, photo, spawn_app, spawn_app_with},
     samples::{decoded, disc, oriented_jpeg, png, textured},
     stand_in::FILL,
 };
@@ -117,24 +117,6 @@ async fn an_exif_orientation_turns_the_photo_once() {
                 "{orientation}"
             );
         }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn heic_is_read_and_its_rotation_applied() {
-    let app = spawn_app().await;
-    for (name, size, corner) in [
-        ("plain.heic", (96, 64), [255, 0, 0]),
-        ("rotated.heic", (64, 96), [0, 0, 255]),
-        ("deep.heic", (96, 64), [255, 0, 0]),
-    ] {
-        let filled =
-            decoded(&app.filled(boxed(photo(file(&format!("samples/{name}"))), [30, 30, 8, 8])).await);
-        assert_eq!(filled.dimensions(), size, "{name}");
-        assert_eq!(filled.color().bits_per_pixel() / 3, if name == "deep.heic" { 16 } else { 8 }, "{name}");
-        let near = |(seen, wanted): (u8, i32)| (i32::from(seen) - wanted).abs() < 12;
-        let seen = filled.to_rgb8().get_pixel(0, 0).0;
-        assert!(seen.into_iter().zip(corner).all(near), "{name}: {seen:?}");
     }
 }
 

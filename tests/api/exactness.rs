@@ -1,10 +1,17 @@
 //! Every pixel outside the dilated mask is the input's own.
 
+use std::time::Duration;
+
 use image::{DynamicImage, GenericImageView, ImageBuffer, Luma, Rgba};
+use tonic::Status;
 
 use crate::{
-    helpers::{boxed, file, masked, photo, spawn_app},
+    helpers::{boxed, file, masked, photo, spawn_app, spawn_app_before},
     samples::{decoded, disc, png, textured, webp},
+    stand_in::{
+        StandIn, output,
+        protocol::{ModelInferRequest, ModelInferResponse},
+    },
 };
 
 /// Asserts that two pictures agree wherever `inside` does not hold, and differ somewhere inside.
@@ -79,13 +86,40 @@ async fn alpha_is_never_changed_and_what_is_wholly_transparent_keeps_its_colour(
     }
 }
 
+/// A model that fills with a colour of all that it is shown, and takes a while that is never the same: what is
+/// shown, and with which fills of other windows in it, decides what comes out.
+fn fill_by_all_that_is_shown(request: &ModelInferRequest) -> Result<ModelInferResponse, Status> {
+    std::thread::sleep(Duration::from_micros(fastrand::u64(0..20_000)));
+    let mut filled = request.raw_input_contents[0].to_vec();
+    let shown = request.raw_input_contents.iter().flat_map(|input| input.iter());
+    let sum = shown.fold(0u32, |sum, &level| sum.wrapping_mul(31).wrapping_add(u32::from(level)));
+    for (rgb, hole) in filled.chunks_exact_mut(3).zip(&request.raw_input_contents[1][..]) {
+        if *hole >= 128 {
+            rgb.copy_from_slice(&sum.to_be_bytes()[..3]);
+        }
+    }
+    Ok(output("output", "UINT8", request.inputs[0].shape.clone(), filled))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_input_gives_the_same_bytes() {
-    let app = spawn_app().await;
-    let picture = png(textured(4, false, 300, 200));
+    let triton = StandIn::answering(Duration::ZERO, fill_by_all_that_is_shown).await;
+    let app = spawn_app_before(triton, &[]).await;
+    let (width, height) = (1600, 1200);
+    let picture = png(textured(3, false, width, height));
+    // A line across and spots beside it: windows that see each other's fills, and some that do not.
+    let spots = [(200, 150), (1400, 200), (300, 1000), (900, 900), (1450, 1050)];
+    let mask = ImageBuffer::from_fn(width, height, |x, y| {
+        let spot = spots.iter().any(|&(sx, sy)| x.abs_diff(sx) < 20 && y.abs_diff(sy) < 20);
+        Luma([if spot || (x * 3 / 8 + 300).abs_diff(y) < 3 { 255u8 } else { 0 }])
+    });
+    let mask = png(mask);
     for format in ["png", "webp", "jpg"] {
-        let form = || boxed(photo(picture.clone()), [40, 40, 90, 60]).text("format", format);
-        assert_eq!(app.filled(form()).await, app.filled(form()).await, "{format}");
+        let form = || masked(photo(picture.clone()), mask.clone()).text("format", format);
+        let first = app.filled(form()).await;
+        for _ in 0..2 {
+            assert!(first == app.filled(form()).await, "{format}");
+        }
     }
 }
 

@@ -39,7 +39,6 @@ pub async fn spawn_app_before(triton: StandIn, flags: &[&str]) -> TestApp {
 
 /// The service with `LACUNA_TRITON` and further flags. Quotas are out of the way unless asked for.
 pub async fn spawn_app_with(triton: &str, flags: &[&str]) -> TestApp {
-    lacuna::picture::decode_heic_with(env!("CARGO_BIN_EXE_lacuna").as_ref());
     have_tls();
     let defaults = [
         "--listen=127.0.0.1:0",

@@ -6,6 +6,8 @@ mod description;
 mod erase;
 mod exactness;
 mod faults;
+mod geometry;
+mod heic;
 mod helpers;
 mod holding;
 mod limits;

@@ -20,7 +20,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
 
 use crate::{
-    helpers::{TOKEN, boxed, file, have_tls, photo},
+    helpers::{TOKEN, boxed, have_tls, photo},
     samples::{png, textured},
     stand_in::{StandIn, fill},
 };
@@ -338,45 +338,4 @@ fn eventually_log(gateway: &Gateway, text: &str) {
         assert!(Instant::now() < end, "{text}");
         thread::sleep(Duration::from_millis(10));
     }
-}
-
-#[test]
-fn the_heic_decoder_is_confined_before_it_reads() {
-    let mut decoder = Command::new(PROGRAM)
-        .arg("decode-heic")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let proc = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", decoder.id())).unwrap();
-    let value = |text: &str, key: &str| {
-        let line = text.lines().find(|line| line.starts_with(key)).map(str::to_owned);
-        line.map(|line| line[key.len()..].split_whitespace().next().unwrap().to_owned())
-    };
-    let end = Instant::now() + Duration::from_secs(5);
-    while value(&proc("status"), "Seccomp:").unwrap() != "2" || proc("syscall").starts_with("running") {
-        assert!(Instant::now() < end, "no filter: {}", proc("status"));
-        thread::sleep(Duration::from_millis(10));
-    }
-    assert_eq!(value(&proc("status"), "NoNewPrivs:").unwrap(), "1");
-    let limits = proc("limits");
-    assert_eq!(value(&limits, "Max address space").unwrap(), (3u64 << 30).to_string());
-    assert_eq!(value(&limits, "Max cpu time").unwrap(), "30");
-    assert_eq!(value(&limits, "Max file size").unwrap(), "0");
-
-    drop(decoder.stdin.take());
-    let mut answer = Vec::new();
-    decoder.stdout.take().unwrap().read_to_end(&mut answer).unwrap();
-    assert_eq!(answer[0], 1, "an empty file is refused: {}", String::from_utf8_lossy(&answer));
-    assert!(decoder.wait().unwrap().success());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_heic_photo_goes_through_the_program_itself() {
-    let triton = StandIn::start().await;
-    let gateway = Gateway::start(&[("LACUNA_TRITON", &triton.url())]);
-    let form = boxed(photo(file("samples/plain.heic")), [5, 5, 10, 10]);
-    let response =
-        reqwest::Client::new().post(gateway.url()).bearer_auth(TOKEN).multipart(form).send().await.unwrap();
-    assert_eq!(response.status(), 200);
 }

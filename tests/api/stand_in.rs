@@ -130,6 +130,23 @@ pub fn fill(request: &ModelInferRequest) -> Answer {
     Ok(output("output", "UINT8", shape, filled.collect()))
 }
 
+/// A model whose output is its input.
+#[allow(dead_code, reason = "the bench has no use for it")]
+pub fn identity(request: &ModelInferRequest) -> Answer {
+    inverted(request, 0)
+}
+
+/// A model whose output is the negative of its input.
+#[allow(dead_code, reason = "the bench has no use for it")]
+pub fn negative(request: &ModelInferRequest) -> Answer {
+    inverted(request, 255)
+}
+
+fn inverted(request: &ModelInferRequest, bits: u8) -> Answer {
+    let levels = request.raw_input_contents[0].iter().map(|level| level ^ bits).collect();
+    Ok(output("output", "UINT8", request.inputs[0].shape.clone(), levels))
+}
+
 /// An answer with one output.
 pub fn output(name: &str, datatype: &str, shape: Vec<i64>, data: Vec<u8>) -> ModelInferResponse {
     ModelInferResponse {

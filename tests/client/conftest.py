@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ from typing import Any
 import pytest
 from useknockout import AsyncKnockout, Knockout
 
+from local_stack.answers import wait_until_ok
+from local_stack.machine import StackError
 from local_stack.ports import HOST, free_ports
-from local_stack.triton import answers_ok
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = ROOT / "tests" / "photos"
@@ -51,7 +51,10 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with log.open("wb") as errors:
         gateway = subprocess.Popen([GATEWAY], env=os.environ | settings, stderr=errors)
     try:
-        _wait(address, gateway, log)
+        try:
+            wait_until_ok(f"{address}/livez", gateway, 30)
+        except StackError as error:
+            pytest.fail(f"{error}: {log.read_text()}", pytrace=False)
         yield address
     finally:
         gateway.terminate()
@@ -92,12 +95,3 @@ def inpaint_with_few(inpaint_as: Callable[[str], Inpaint]) -> Inpaint:
 
 def _hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-def _wait(url: str, gateway: subprocess.Popen[bytes], log: Path) -> None:
-    """Until the gateway answers."""
-    end = time.monotonic() + 30
-    while not answers_ok(f"{url}/livez"):
-        if gateway.poll() is not None or time.monotonic() > end:
-            pytest.fail(f"the gateway did not start: {log.read_text()}", pytrace=False)
-        time.sleep(0.05)

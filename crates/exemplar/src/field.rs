@@ -142,7 +142,10 @@ pub struct Rare {
 const CELL: usize = 4;
 
 /// What a source costs for being copied once more than others is the mean cost of sources over this.
-const REPETITION: u32 = 6;
+const REPETITION: u32 = 4;
+
+/// What the most remote sources cost more, as a share of what sources cost on average.
+const REMOTE: f32 = 0.5;
 
 /// How much a column counts as remote, if a row counts 1: at the same height photos are more alike.
 const ACROSS: f32 = 0.7;
@@ -169,7 +172,7 @@ impl<'a> Used<'a> {
                 cells[y / CELL * columns + x / CELL] += 1;
             }
         }
-        Self { cells, columns, price: mean / REPETITION, rare, remote: mean as f32, doublings }
+        Self { cells, columns, price: mean / REPETITION, rare, remote: mean as f32 * REMOTE, doublings }
     }
 
     #[inline(always)]

@@ -7,8 +7,11 @@ use crate::{
     simd::Set,
 };
 
-/// Sources tried at random for each pixel, beside those of its neighbours.
-const TRIED: usize = 48;
+/// Sources tried at random for each pixel, beside those of its neighbours: the most, the fewest, and for all
+/// pixels together, which counts where so little is known that there is no smaller scale.
+const MOST_TRIED: usize = 48;
+const FEWEST_TRIED: usize = 4;
+const TRIED: usize = 1_000_000;
 
 /// How many times more a source costs that is as remote as can be.
 const REMOTE: f32 = 2.0;
@@ -22,6 +25,7 @@ pub fn peel(level: &mut Level, rare: &Rare, set: Set) -> Field {
     let sources: Vec<usize> = (0..level.source.len()).filter(|&place| level.source[place]).collect();
     let mut places: Vec<usize> = (0..level.target.len()).filter(|&place| level.target[place]).collect();
     places.sort_by_key(|&place| level.depth[place]);
+    let tried = (TRIED / places.len().max(1)).clamp(FEWEST_TRIED, MOST_TRIED);
     let mut filled: Vec<bool> = level.hole.iter().map(|&hole| !hole).collect();
     let mut random = fastrand::Rng::with_seed(0);
     for layer in places.chunk_by(|&a, &b| level.depth[a] == level.depth[b]) {
@@ -51,7 +55,7 @@ pub fn peel(level: &mut Level, rare: &Rare, set: Set) -> Field {
                     }
                 }
             }
-            for _ in 0..TRIED {
+            for _ in 0..tried {
                 let Some(&from) = random.choice(&sources) else { break };
                 offer([(from % width) as i16 - x as i16, (from / width) as i16 - y as i16]);
             }

@@ -44,8 +44,10 @@ pub struct Header {
     pub height: u32,
     /// 1 for grey, 3 for colour, 4 for CMYK and YCCK.
     pub components: u8,
+    /// Width and height of a minimum coded unit, in pixels.
     mcu: (u32, u32),
-    spill: (u32, u32),
+    /// How far beyond a block its chroma counts, across and down: decoders interpolate what is subsampled.
+    chroma_reach: (u32, u32),
 }
 
 impl Header {
@@ -63,20 +65,20 @@ impl Header {
             height: frame.height,
             components: frame.components as u8,
             mcu: (8 * h, 8 * v),
-            spill: (u32::from(h > 1), u32::from(v > 1)),
+            chroma_reach: (u32::from(h > 1), u32::from(v > 1)),
         })
     }
 
     /// The pixels that can differ after [`patch`] changed those of `area`: whole blocks of the
     /// coarsest component, and around them one pixel where a decoder interpolates chroma.
     pub fn grow(&self, area: Area) -> Area {
-        let start = |at: u32, block: u32, spill: u32| (at / block * block).saturating_sub(spill);
-        let end = |at: u32, block: u32, spill: u32, size: u32| (at.next_multiple_of(block) + spill).min(size);
+        let start = |at: u32, block: u32, reach: u32| (at / block * block).saturating_sub(reach);
+        let end = |at: u32, block: u32, reach: u32, size: u32| (at.next_multiple_of(block) + reach).min(size);
         Area::from_edges(
-            start(area.x, self.mcu.0, self.spill.0),
-            start(area.y, self.mcu.1, self.spill.1),
-            end(area.right(), self.mcu.0, self.spill.0, self.width),
-            end(area.bottom(), self.mcu.1, self.spill.1, self.height),
+            start(area.x, self.mcu.0, self.chroma_reach.0),
+            start(area.y, self.mcu.1, self.chroma_reach.1),
+            end(area.right(), self.mcu.0, self.chroma_reach.0, self.width),
+            end(area.bottom(), self.mcu.1, self.chroma_reach.1, self.height),
         )
     }
 }

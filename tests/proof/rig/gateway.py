@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from local_stack.answers import answers_ok, wait_until_ok
+from local_stack.machine import StackError
 from local_stack.ports import HOST, free_ports
-from local_stack.triton import answers_ok, end_with_parent
+from local_stack.triton import end_with_parent
 
 ROOT = Path(__file__).resolve().parents[3]
 LOGS = ROOT / "out/proof"
@@ -81,11 +83,11 @@ class Gateway:
 
     async def wait(self, path: str = "/readyz") -> None:
         """Until ``path`` is answered with 200."""
-        deadline = time.monotonic() + _START_SECONDS
-        while not await asyncio.to_thread(answers_ok, self.address + path):
-            if self.status() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the gateway did not start: {self.log.read_text()}")
-            await asyncio.sleep(0.02)
+        url = self.address + path
+        try:
+            await asyncio.to_thread(wait_until_ok, url, self._process, _START_SECONDS)
+        except StackError as error:
+            raise RuntimeError(f"{error}: {self.log.read_text()}") from error
 
     def terminate(self) -> None:
         """Asks it to end."""
