@@ -114,7 +114,7 @@ lint-rust: deps
 lint-python: dev $(TESTS_PYTHON) $(MODELS_PYTHON) $(BENCHES_PYTHON)
 	set -e; check() { cd $$1; $$2/ruff format --check .; $$2/ruff check .; $$2/mypy $$3; }; \
 	for folder in scripts triton; do (check $$folder ../.triton/venv/bin); done; \
-	for folder in client reference proof; do \
+	for folder in client examples reference proof; do \
 		(check tests/$$folder ../.venv/bin "--config-file ../pyproject.toml ."); done; \
 	for folder in models benches; do (check $$folder .venv/bin); done
 

@@ -140,8 +140,9 @@ def _greeting(gateway: Gateway) -> str:
     lines = [f"Lacuna is ready: {gateway.address}"]
     if gateway.uses_default_token:
         lines.append(f"token: {TOKEN}")
-        # A browser sends no server what follows the hash, and the page takes it out of the address at once. Printed only where
-        # the token is the one that everybody knows, and the address is this machine's.
+        # A browser sends no server what follows the hash, and the page takes it out of the
+        # address at once. Printed only where the token is the one that everybody knows, and the
+        # address is this machine's.
         if gateway.is_local:
             lines.append(f"in a browser: {gateway.address}/#token={TOKEN}")
     lines += [

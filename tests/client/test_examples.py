@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import MANY, PHOTOS, ROOT
 from PIL import Image, ImageChops
+
+from conftest import MANY, PHOTOS, ROOT
 
 EXAMPLES = ROOT / "tests" / "examples"
 

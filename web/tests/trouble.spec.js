@@ -40,9 +40,10 @@ test("what is too large is told: by the page, and by the service where only it c
   await page.locator("#file").setInputFiles({ name: "large.jpg", mimeType: "image/jpeg", buffer: large });
   await expect(page.getByRole("alert")).toHaveText("large.jpg has 11.1 MB. The limit is 10 MB.");
   expect(lacuna.recorder.sent).toEqual([]);
-  // A JPEG of 5000 x 8 pixels with arithmetic coding, which browsers do not read, that breaks off after its header.
-  const header = Buffer.from("ffd8ffe000104a46494600010100000100010000ffc90011080008138803011100021101031101ffda000c03010002110311003f00", "hex");
-  await page.locator("#file").setInputFiles({ name: "wide.jpg", mimeType: "image/jpeg", buffer: header });
+  // A HEIC that says it is 5000 pixels wide; the page cannot know, since the browser does not read it.
+  const wide = Buffer.from(read("samples/plain.heic"));
+  for (let at = wide.indexOf("ispe"); at >= 0; at = wide.indexOf("ispe", at + 4)) wide.writeUInt32BE(5000, at + 8);
+  await page.locator("#file").setInputFiles({ name: "wide.heic", mimeType: "image/heic", buffer: wide });
   await expect(page.getByRole("alert")).toContainText("That is more than the service takes: 10 MB, and 4096 × 4096 pixels.");
   expect(lacuna.last().status).toBe(413);
   await page.locator("#file").setInputFiles({ name: "words.txt", mimeType: "text/plain", buffer: Buffer.from("words") });
