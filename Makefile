@@ -14,7 +14,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hash
 .DEFAULT_GOAL := help
 .PHONY: help run gateway triton build deps setup dev models test test-rust test-stack test-client \
 	test-codecs test-models test-torch test-proof exactness chaos soak fuzz fuzz-targets audit lint \
-	lint-rust lint-python bench bench-fill bench-peer quality check-deploy
+	lint-rust lint-python lint-web test-web bench bench-fill bench-peer quality check-deploy
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -44,7 +44,7 @@ setup:
 dev:
 	@$(STACK) dev
 
-test: test-rust test-stack test-client test-codecs test-models test-proof exactness ## all tests; those of the service against a real Triton
+test: test-rust test-stack test-client test-web test-codecs test-models test-proof exactness ## all tests; those of the service against a real Triton
 
 test-rust: deps dev ## the gateway: units with overflow checks, and the service through its API
 	cargo --config tests/checked.toml test --release --locked --workspace --lib
@@ -56,6 +56,15 @@ test-stack: dev ## the local Triton, its models and the scripts
 
 test-client: build setup $(TESTS_PYTHON) ## the published Python client against the service
 	$(STACK) with-triton -- env PYTHONPATH=scripts $(TESTS_PYTHON) -m pytest -q tests/client
+
+test-web: build setup web/node_modules/.package-lock.json ## the page, in a real browser; screenshots go to out/web
+	$(STACK) web
+	$(STACK) with-triton -- npm --prefix web test --silent
+
+# npm writes the file last, and touches it not where nothing is to be done.
+web/node_modules/.package-lock.json: web/package-lock.json
+	npm --prefix web ci --silent --no-audit --no-fund
+	@touch $@
 
 test-codecs: build dev $(TESTS_PYTHON) ## the codecs beside Pillow, libjpeg-turbo, netpbm and pngcheck
 	cargo build --release --locked --example codec
@@ -97,7 +106,7 @@ fuzz-targets: deps ## the fuzz targets of fuzz/, SECONDS (600) each
 audit: ## known faults, licences and sources of the crates
 	cargo deny --all-features check
 
-lint: lint-rust lint-python ## formatting, lints with warnings as errors, documentation
+lint: lint-rust lint-python lint-web ## formatting, lints with warnings as errors, documentation
 
 lint-rust: deps
 	cargo fmt --all --check
@@ -107,9 +116,12 @@ lint-rust: deps
 lint-python: dev $(TESTS_PYTHON) $(MODELS_PYTHON) $(BENCHES_PYTHON)
 	set -e; check() { cd $$1; $$2/ruff format --check .; $$2/ruff check .; $$2/mypy $$3; }; \
 	for folder in scripts triton; do (check $$folder ../.triton/venv/bin); done; \
-	for folder in client reference proof; do \
+	for folder in client examples reference proof; do \
 		(check tests/$$folder ../.venv/bin "--config-file ../pyproject.toml ."); done; \
 	for folder in models benches; do (check $$folder .venv/bin); done
+
+lint-web: web/node_modules/.package-lock.json
+	npm --prefix web run --silent lint
 
 bench: build setup ## how long a request takes and where, beside bare codecs
 	$(STACK) with-triton -- cargo bench --locked

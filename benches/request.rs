@@ -322,6 +322,8 @@ impl Gateway {
             .stderr(Stdio::null())
             .spawn()
             .expect("the gateway starts");
+        // The client is built without cryptography of its own.
+        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
         let gateway = Self { process, address, client: reqwest::Client::new() };
         let ready = format!("http://{address}/readyz");
         for _ in 0..400 {

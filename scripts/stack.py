@@ -3,6 +3,7 @@
 python3 scripts/stack.py setup           install what the local Triton needs
 python3 scripts/stack.py deps            install the system packages of the Rust build
 python3 scripts/stack.py dev             setup, and what the tests need
+python3 scripts/stack.py web             install what the tests of the page need
 python3 scripts/stack.py triton          one Triton in the foreground
 python3 scripts/stack.py run             Triton and the gateway together
 python3 scripts/stack.py with-triton -- CMD   CMD beside one or more Tritons

@@ -1,5 +1,9 @@
 //! The way of a request: a photo and a region in, the photo with the region filled out.
 
+mod find;
+
+pub use find::{FindRequest, Found, Target, find};
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -22,9 +26,6 @@ use crate::{
 
 /// The largest dilation a caller may ask for, in pixels.
 pub const MAX_DILATION: u32 = 32;
-
-/// A subject smaller than one in so many pixels of the photo is taken for none.
-const LEAST_SUBJECT: u64 = 1000;
 
 /// What a caller asks for.
 #[derive(Clone, Debug)]
@@ -78,6 +79,8 @@ pub enum Mode {
     Mask,
     /// As a box.
     Bbox,
+    /// As a point.
+    Point,
     /// As the photo's subject.
     AutoSubject,
 }
@@ -130,6 +133,9 @@ pub enum Error {
     /// The box is empty or leaves the photo.
     #[error("bbox extends outside the image.")]
     BoxOutside,
+    /// The point is no pixel of the photo.
+    #[error("The point lies outside the image.")]
+    PointOutside,
     /// The segmenter found nothing.
     #[error("No subject detected. Send mask or bbox instead.")]
     NoSubject,
@@ -164,11 +170,7 @@ pub async fn run(request: Request, gate: &Gate, models: &Models, deadline: Insta
         Region::Box { .. } | Region::Subject => None,
     };
     let decoded = header.decoded + mask_header.map_or(0, |header| header.decoded);
-    let mut timings = Timings::default();
-    let queued = Instant::now();
-    let permit = timeout_at(deadline.into(), gate.enter(decoded)).await.map_err(|_| Error::Late)??;
-    timings.add("queue", queued);
-    let mut context = RequestContext { permit: Arc::new(permit), models, deadline, timings };
+    let mut context = RequestContext::enter(decoded, gate, models, deadline).await?;
 
     let original = request.photo.clone();
     let picture = context.decode(request.photo, header).await?;
@@ -179,7 +181,10 @@ pub async fn run(request: Request, gate: &Gate, models: &Models, deadline: Insta
             let mask = Mask::from_rect(picture.width(), picture.height(), rect);
             (picture, mask)
         }
-        Region::Subject => context.mask_of_subject(picture).await?,
+        Region::Subject => {
+            let (picture, mask, _) = context.subject(picture).await?;
+            (picture, mask)
+        }
     };
     let (feather, windows) = context.plan(mask, request.dilation).await?;
     let hole = feather.hole().clone();
@@ -212,7 +217,21 @@ struct RequestContext<'a> {
     timings: Timings,
 }
 
-impl RequestContext<'_> {
+impl<'a> RequestContext<'a> {
+    /// Waits for a turn for a request whose pictures take `decoded` bytes.
+    async fn enter(
+        decoded: u64,
+        gate: &Gate,
+        models: &'a Models,
+        deadline: Instant,
+    ) -> Result<RequestContext<'a>, Error> {
+        let mut timings = Timings::default();
+        let queued = Instant::now();
+        let permit = timeout_at(deadline.into(), gate.enter(decoded)).await.map_err(|_| Error::Late)??;
+        timings.add("queue", queued);
+        Ok(Self { permit: Arc::new(permit), models, deadline, timings })
+    }
+
     async fn decode(&mut self, file: Bytes, header: Header) -> Result<Picture, Error> {
         self.work("decode", move || picture::decode(&file, &header)).await?.map_err(Error::Photo)
     }
@@ -232,24 +251,6 @@ impl RequestContext<'_> {
         let (mask, photo) = mask.await?.map_err(Error::Mask)?;
         match mask.is_empty() {
             true => Err(Error::EmptyMask),
-            false => Ok((photo, mask)),
-        }
-    }
-
-    async fn mask_of_subject(&mut self, photo: Picture) -> Result<(Picture, Mask), Error> {
-        let (photo, input) = self
-            .work("segment", move || {
-                let input = tile::for_segmenter(&photo);
-                (photo, input)
-            })
-            .await?;
-        let called = Instant::now();
-        let alpha = self.models.segment(input, self.deadline.into()).await?;
-        self.timings.add("segment", called);
-        let (width, height) = (photo.width(), photo.height());
-        let mask = self.work("segment", move || tile::subject(&alpha, width, height)).await?;
-        match mask.count() * LEAST_SUBJECT < photo.area().area() {
-            true => Err(Error::NoSubject),
             false => Ok((photo, mask)),
         }
     }

@@ -9,6 +9,8 @@ pub mod command;
 pub mod composite;
 /// Settings.
 pub mod config;
+/// A folder of photos through the API, as any client would send them.
+pub mod erase;
 /// Admission: how much may be worked on at once.
 pub mod gate;
 /// Rectangles of pixels.

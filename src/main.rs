@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use lacuna::{app::App, command, config::Config, picture, process, telemetry};
+use clap::{CommandFactory, Parser, Subcommand};
+use lacuna::{app::App, command, config::Config, erase, picture, process, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Erases anything from a photo: `POST /inpaint`, in front of NVIDIA Triton.
@@ -20,6 +20,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Erases from photos and folders of photos, through a gateway that runs
+    Erase(Box<erase::Erase>),
+    /// Prints completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page of `lacuna erase`
+    Man,
     /// Ends with 0 if the gateway of these settings lives; for containers
     Health,
     /// Tokens of callers
@@ -47,6 +56,15 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Command::DecodeHeic) => return picture::decode_heic_from_stdin(),
+        Some(Command::Erase(asked)) => match run_erase(*asked) {
+            Ok(status) => return status,
+            Err(error) => Err(error),
+        },
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "lacuna", &mut std::io::stdout());
+            Ok(())
+        }
+        Some(Command::Man) => manual(),
         Some(Command::Health) => command::health(cli.config.admin_listen),
         Some(Command::Token { command: Token::New { name } }) => command::new_token(&name),
         None => serve(cli.config),
@@ -58,6 +76,19 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn run_erase(asked: erase::Erase) -> Result<ExitCode, String> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    runtime.block_on(erase::run(asked))
+}
+
+fn manual() -> Result<(), String> {
+    let mut cli = Cli::command().disable_help_subcommand(true);
+    cli.build();
+    let erase = cli.find_subcommand("erase").expect("a command of the list above. This is a bug.");
+    let page = clap_mangen::Man::new(erase.clone().name("lacuna-erase").version(env!("CARGO_PKG_VERSION")));
+    page.render(&mut std::io::stdout()).map_err(|error| error.to_string())
 }
 
 fn serve(config: Config) -> Result<(), String> {

@@ -165,6 +165,33 @@ impl Mask {
         mask
     }
 
+    /// This set as a part of a picture of another size, in which it begins at `(left, top)` and fits.
+    pub fn placed(&self, (left, top): (u32, u32), (width, height): (u32, u32)) -> Self {
+        assert!(left + self.width <= width && top + self.height <= height);
+        let mut mask = Self::empty(width, height);
+        for y in 0..self.height {
+            let to = mask.row_mut(top + y);
+            self.runs(y, 0, self.width, |from, end| set_span(to, left + from, left + end));
+        }
+        mask
+    }
+
+    /// The pixel of the set that is nearest to `(x, y)`, and not further from it than `reach` in either
+    /// direction.
+    fn nearest(&self, (x, y): (u32, u32), reach: u32) -> Option<(u32, u32)> {
+        let rows = y.saturating_sub(reach)..(y + reach + 1).min(self.height);
+        let (left, right) = (x.saturating_sub(reach), (x + reach + 1).min(self.width));
+        let near = rows.flat_map(|row| {
+            let before = last_set(self.row(row), left, x + 1);
+            let after = next_set(self.row(row), x, right);
+            before.into_iter().chain(after).map(move |column| (column, row))
+        });
+        near.min_by_key(|&(column, row)| {
+            let (dx, dy) = (u64::from(column.abs_diff(x)), u64::from(row.abs_diff(y)));
+            dx * dx + dy * dy
+        })
+    }
+
     /// Makes the set inside `rect` what it is in `other`, which has the same size.
     pub fn copy_rect(&mut self, other: &Mask, rect: Rect) {
         assert_eq!((self.width, self.height), (other.width, other.height));

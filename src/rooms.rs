@@ -90,6 +90,17 @@ fn only_triton_and_the_traces_name_the_protocol() {
     }
 }
 
+/// It is a client of the API like any other.
+#[test]
+fn the_folder_command_knows_no_other_room() {
+    let files: Vec<_> = rooms().into_iter().filter(|(room, ..)| room == "erase").collect();
+    assert!(files.len() > 3);
+    for (_, path, text) in files {
+        let others: Vec<_> = imports(&text, "crate::").into_iter().filter(|other| other != "erase").collect();
+        assert!(others.is_empty(), "{others:?} in {}", path.display());
+    }
+}
+
 #[test]
 fn crates_know_pixels_alone() {
     for (path, text) in sources(&root().join("crates")) {

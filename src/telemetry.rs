@@ -74,8 +74,9 @@ fn tracer(endpoint: &str) -> Result<SdkTracerProvider, String> {
 }
 
 /// The span of a request, within the trace that its caller's `traceparent` names (W3C Trace Context).
-pub fn request_span(headers: &HeaderMap, request_id: &str) -> Span {
-    let span = tracing::info_span!("inpaint", otel.name = "POST /inpaint", otel.kind = "server", request_id);
+pub fn request_span(headers: &HeaderMap, route: &str, request_id: &str) -> Span {
+    let name = format!("POST {route}");
+    let span = tracing::info_span!("request", otel.name = name, otel.kind = "server", request_id);
     let parent = global::get_text_map_propagator(|propagator| propagator.extract(&Carrier(headers)));
     // Fails where no traces are sent, and is not missed there.
     let _ = span.set_parent(parent);

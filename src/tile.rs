@@ -77,14 +77,14 @@ fn part(fill: &Array3<u8>, (x, y): (u32, u32), (width, height): (u32, u32)) -> V
     part
 }
 
-/// The whole picture as the segmenter's input, `[1024, 1024, 3]` RGB, not keeping its proportions.
+/// The pixels of `rect` as the segmenter's input, `[1024, 1024, 3]` RGB, not keeping their proportions.
 /// What is transparent is shown over mid-grey.
-pub fn for_segmenter(picture: &Picture) -> Array3<u8> {
-    let size = (picture.width(), picture.height());
+pub fn for_segmenter(picture: &Picture, rect: Rect) -> Array3<u8> {
+    let size = (rect.width, rect.height);
     let options =
         ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
     let side = SEGMENTER_SIDE as usize;
-    let rgb = picture.rgb8_over_grey();
+    let rgb = picture.rgb8_over_grey(rect);
     let small = resize::<U8x3>(&rgb, size, (SEGMENTER_SIDE, SEGMENTER_SIDE), options);
     Array3::from_shape_vec((side, side, 3), small).expect("the size asked for. This is a bug.")
 }

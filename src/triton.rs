@@ -109,11 +109,12 @@ impl Models {
         Ok((filled.expect("its length was checked. This is a bug."), label))
     }
 
-    /// The subject of a picture `[1024, 1024, 3]` RGB: its alpha, `[1024, 1024]`.
+    /// The subject of a picture `[1024, 1024, 3]` RGB: its alpha, `[1024, 1024]`, and the label of the model
+    /// that found it.
     ///
     /// # Errors
     /// As [`Error`] says; [`Error::Failed`] includes an answer of another shape.
-    pub async fn segment(&self, image: Array3<u8>, deadline: Instant) -> Result<Array2<u8>, Error> {
+    pub async fn segment(&self, image: Array3<u8>, deadline: Instant) -> Result<(Array2<u8>, String), Error> {
         let side = SEGMENTER_SIDE as usize;
         let call = Call {
             model: &self.segment,
@@ -121,7 +122,8 @@ impl Models {
             output: "alpha",
             shape: [1, side, side, 1],
         };
-        let (alpha, _) = self.pool.infer(call, deadline).await?;
-        Ok(Array2::from_shape_vec((side, side), alpha).expect("its length was checked. This is a bug."))
+        let (alpha, label) = self.pool.infer(call, deadline).await?;
+        let alpha = Array2::from_shape_vec((side, side), alpha);
+        Ok((alpha.expect("its length was checked. This is a bug."), label))
     }
 }

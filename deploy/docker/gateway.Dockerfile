@@ -14,6 +14,7 @@ COPY Cargo.toml Cargo.lock build.rs ./
 COPY crates crates
 COPY proto proto
 COPY src src
+COPY web web
 # Not built, but the manifest names them.
 COPY benches benches
 COPY tests tests

@@ -53,6 +53,12 @@ def get_ready() -> int:
     return 0
 
 
+def web() -> int:
+    """What the tests of the page need."""
+    packages.ensure(packages.WEB)
+    return 0
+
+
 def triton() -> int:
     """One Triton in the foreground, until a signal."""
     installed = setup()
@@ -141,6 +147,11 @@ def _greeting(gateway: Gateway) -> str:
     lines = [f"Lacuna is ready: {gateway.address}"]
     if gateway.uses_default_token:
         lines.append(f"token: {TOKEN}")
+        # A browser sends no server what follows the hash, and the page takes it out of the
+        # address at once. Printed only where the token is the one that everybody knows, and the
+        # address is this machine's.
+        if gateway.is_local:
+            lines.append(f"in a browser: {gateway.address}/#token={TOKEN}")
     lines += [
         "try:",
         f'  curl -H "Authorization: Bearer {token}" -F file=@tests/photos/rocket.jpg '

@@ -24,6 +24,7 @@ class Gateway:
         """Starts it; ``check_startable`` says beforehand whether that can work."""
         settings = _settings(triton)
         self.address = _address(settings["LACUNA_LISTEN"])
+        self.is_local = _is_local(settings["LACUNA_LISTEN"])
         self.uses_default_token = settings.get("LACUNA_TOKENS") == f"local:{TOKEN}"
         self._process = subprocess.Popen(
             [str(program())],
@@ -85,6 +86,12 @@ def _settings(triton: Triton) -> dict[str, str]:
         # The address has to be known here, to wait for it and to print it.
         settings["LACUNA_LISTEN"] = settings["LACUNA_LISTEN"][:-1] + str(free_ports(1)[0])
     return settings
+
+
+def _is_local(listen: str) -> bool:
+    """Whether only this machine can reach a server which listens there."""
+    host = listen.rpartition(":")[0].strip("[]")
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _address(listen: str) -> str:

@@ -45,6 +45,13 @@ TESTS = (
 """What the tests compare the codecs with, and what they share quotas through."""
 
 
+WEB = (
+    Need("npm", "installing what the tests of the page need", _program("npm")),
+    Need("chromium", "opening the page", _program("chromium")),
+)
+"""What the tests of the page need."""
+
+
 def python_needs(version: str) -> tuple[Need, ...]:
     """What an interpreter needs besides itself to serve Triton; Debian packages it apart."""
     return (

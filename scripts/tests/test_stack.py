@@ -129,6 +129,8 @@ def test_run_starts_both_and_ctrl_c_leaves_nothing(
     stack.wait_until_it_says("Ctrl-C ends both programs.")
     assert f"Lacuna is ready: http://{gateway_settings['LACUNA_LISTEN']}" in stack.said()
     assert '"Authorization: Bearer local-dev-token"' in stack.said()
+    listen = gateway_settings["LACUNA_LISTEN"]
+    assert f"in a browser: http://{listen}/#token=local-dev-token" in stack.said()
     settings = get(gateway_settings, "/settings").splitlines()
     assert f"LACUNA_TRITON=http://127.0.0.1:{gateway_settings['TRITON_GRPC_PORT']}" in settings
     assert "LACUNA_TOKENS=local:local-dev-token" in settings

@@ -15,6 +15,8 @@ use crate::{
 pub enum Endpoint {
     /// Erasing.
     Inpaint,
+    /// Seeing what would be erased.
+    Mask,
     /// The page to try it with.
     Home,
     /// The API for people.
@@ -38,6 +40,7 @@ impl Endpoint {
     pub fn path(self) -> &'static str {
         match self {
             Self::Inpaint => "/inpaint",
+            Self::Mask => "/mask",
             Self::Home => "/",
             Self::Docs => "/docs",
             Self::OpenApi => "/openapi.json",
@@ -50,6 +53,7 @@ impl Endpoint {
     pub fn about(self) -> &'static str {
         match self {
             Self::Inpaint => "Erases a region of a photo.",
+            Self::Mask => "Shows what would be erased, as a mask of the photo's size. An extension.",
             Self::Home => "A page to try the service with.",
             Self::Docs => "The API for people.",
             Self::OpenApi => "The API for programs, in OpenAPI 3.1.",
@@ -63,7 +67,7 @@ impl Endpoint {
     /// The methods that it takes, as the header `allow` has them.
     pub fn methods(self) -> &'static str {
         match self {
-            Self::Inpaint => "POST",
+            Self::Inpaint | Self::Mask => "POST",
             Self::Home | Self::Docs | Self::OpenApi | Self::Live | Self::Ready => "GET, HEAD",
         }
     }
@@ -72,6 +76,7 @@ impl Endpoint {
     pub fn fields(self) -> &'static [Field] {
         match self {
             Self::Inpaint => Field::VARIANTS,
+            Self::Mask => &[Field::File, Field::X, Field::Y, Field::W, Field::H, Field::Dilation],
             Self::Home | Self::Docs | Self::OpenApi | Self::Live | Self::Ready => &[],
         }
     }
@@ -91,17 +96,32 @@ impl Endpoint {
                 H::RateLimit,
                 H::CacheControl,
             ],
+            Self::Mask => &[
+                H::Mode,
+                H::Model,
+                H::Latency,
+                H::RequestId,
+                H::ServerTiming,
+                H::RateLimitPolicy,
+                H::RateLimit,
+                H::CacheControl,
+            ],
             Self::Home | Self::Docs | Self::OpenApi | Self::Live | Self::Ready => &[H::RequestId],
         }
     }
 
     /// What it can tell instead of an answer. That the path or the method is wrong is told for all.
     pub fn problems(self) -> Vec<Problem> {
-        let elsewhere = |problem: &Problem| matches!(problem, Problem::NotFound | Problem::MethodNotAllowed);
+        use Problem as P;
+        let told_by = |not: &[Problem]| {
+            let here = |problem: &Problem| {
+                !matches!(problem, P::NotFound | P::MethodNotAllowed) && !not.contains(problem)
+            };
+            Problem::VARIANTS.iter().copied().filter(here).collect()
+        };
         match self {
-            Self::Inpaint => {
-                Problem::VARIANTS.iter().copied().filter(|problem| !elsewhere(problem)).collect()
-            }
+            Self::Inpaint => told_by(&[P::PointOutside, P::PartialPoint]),
+            Self::Mask => told_by(&[P::EmptyMask, P::BrokenMask, P::BadFormat, P::PartialBox]),
             Self::Home | Self::Docs | Self::OpenApi | Self::Live | Self::Ready => vec![],
         }
     }
@@ -155,8 +175,13 @@ pub const FORMATS: &[(&str, OutputFormat)] = &[
     ("jpeg", OutputFormat::Jpeg),
 ];
 
-/// The radius of the dilation where none is given.
-pub const DEFAULT_DILATION: u32 = 8;
+/// The radius of the dilation where none is given. The mask of `/mask` is not grown: sent on, it is grown by then.
+pub fn default_dilation(endpoint: Endpoint) -> u32 {
+    match endpoint {
+        Endpoint::Mask => 0,
+        _ => 8,
+    }
+}
 
 impl Field {
     /// Its name.
@@ -182,10 +207,10 @@ impl Field {
         self == Self::File
     }
 
-    /// What holds where there is none, if it can be said as a value.
-    pub fn default(self) -> Option<String> {
+    /// What an endpoint takes where there is none, if it can be said as a value.
+    pub fn default(self, of: Endpoint) -> Option<String> {
         match self {
-            Self::Dilation => Some(DEFAULT_DILATION.to_string()),
+            Self::Dilation => Some(default_dilation(of).to_string()),
             Self::Format => {
                 let default = FORMATS.iter().find(|(_, format)| *format == OutputFormat::default());
                 default.map(|(name, _)| (*name).to_owned())
@@ -194,9 +219,14 @@ impl Field {
         }
     }
 
-    /// What it is for, with code in backticks.
-    pub fn about(self) -> String {
+    /// What an endpoint has it for, with code in backticks.
+    pub fn about(self, of: Endpoint) -> String {
         match self {
+            Self::X if of == Endpoint::Mask => "Column of a point, in pixels of the photo as displayed: the object there is found, and it may be a little off. With `w` and `h`, left edge of a box: what stands out in it is found. Without any of them, the subject is.".to_owned(),
+            Self::Y if of == Endpoint::Mask => "Row of the point, or top edge of the box.".to_owned(),
+            Self::Dilation if of == Endpoint::Mask => format!(
+                "Radius in pixels, 0 to {MAX_DILATION}, by which the mask is grown on all sides; `/inpaint` grows what it is sent by itself."
+            ),
             Self::File => format!(
                 "The photo: JPEG, PNG, WebP or HEIC, told apart by content and not by name; up to {} MiB and {MAX_SIDE} x {MAX_SIDE} pixels.",
                 MAX_BYTES >> 20
@@ -279,7 +309,7 @@ impl Header {
                 let names: Vec<_> = Mode::VARIANTS.iter().map(|mode| format!("`{}`", mode.name())).collect();
                 format!("How the region was given: {}.", names.join(", "))
             }
-            Self::Model => "The model that filled the region.".to_owned(),
+            Self::Model => "The model that filled the region, or found it.".to_owned(),
             Self::Latency => "Whole milliseconds in the service.".to_owned(),
             Self::Warning => "Only where there is something to tell: the region covers over half of the photo, or the format cannot hold the photo's depth or alpha. Several are separated by semicolons.".to_owned(),
             Self::RequestId => "The request's id, on every answer: the one that was sent, or one of ours. Quote it when you report an error.".to_owned(),

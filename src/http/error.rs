@@ -93,6 +93,7 @@ fn of_inpaint(error: &inpaint::Error) -> Problem {
     match error {
         E::EmptyMask => Problem::EmptyMask,
         E::BoxOutside => Problem::BoxOutside,
+        E::PointOutside => Problem::PointOutside,
         E::NoSubject => Problem::NoSubject,
         E::Photo(P::TooLarge) | E::Mask(P::TooLarge) => Problem::TooLarge,
         E::Photo(P::UnknownFormat) => Problem::UnknownFormat,
@@ -132,6 +133,7 @@ mod tests {
             (ApiError::Overloaded, 503, "overloaded"),
             (ApiError::AnswersHeld, 503, "overloaded"),
             (ApiError::Internal(text()), 500, "inpaint_failed"),
+            (ApiError::Inpaint(E::PointOutside), 400, "invalid_point"),
             (ApiError::Inpaint(E::EmptyMask), 400, "empty_mask"),
             (ApiError::Inpaint(E::BoxOutside), 400, "invalid_bbox"),
             (ApiError::Inpaint(E::NoSubject), 422, "no_subject_detected"),

@@ -17,13 +17,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 use warp::http::{HeaderMap, header};
 
 use super::{
-    api::{DEFAULT_DILATION, Endpoint, FORMATS, Field, Kind},
+    api::{Endpoint, FORMATS, Field, Kind, default_dilation},
     error::ApiError,
     problem::Problem,
 };
 use crate::{
     gate::{Budget, Reservation},
-    inpaint::{MAX_DILATION, Region, Request},
+    inpaint::{FindRequest, MAX_DILATION, Region, Request, Target},
     picture::{MAX_BYTES, OutputFormat},
 };
 
@@ -250,7 +250,9 @@ impl Form {
 
     /// The radius of the dilation.
     fn dilation(&self) -> Result<u32, ApiError> {
-        let Some(text) = self.text(Field::Dilation) else { return Ok(DEFAULT_DILATION) };
+        let Some(text) = self.text(Field::Dilation) else {
+            return Ok(default_dilation(self.endpoint));
+        };
         match text.parse() {
             Ok(dilation) if dilation <= MAX_DILATION => Ok(dilation),
             _ => Err(bad(Problem::BadDilation)),
@@ -279,6 +281,32 @@ impl Form {
             }),
             _ => Err(bad(Problem::PartialBox)),
         }
+    }
+
+    /// What is to be found.
+    fn target(&self) -> Result<Target, ApiError> {
+        match [Field::X, Field::Y, Field::W, Field::H].map(|field| self.text(field)) {
+            [None, None, None, None] => Ok(Target::Subject),
+            [Some(x), Some(y), None, None] => {
+                Ok(Target::Point { x: integer(Field::X, &x)?, y: integer(Field::Y, &y)? })
+            }
+            [Some(x), Some(y), Some(w), Some(h)] => Ok(Target::Box([
+                integer(Field::X, &x)?,
+                integer(Field::Y, &y)?,
+                integer(Field::W, &w)?,
+                integer(Field::H, &h)?,
+            ])),
+            _ => Err(bad(Problem::PartialPoint)),
+        }
+    }
+
+    /// The request to find something that the form makes.
+    ///
+    /// # Errors
+    /// Those of [`ApiError`] that concern the fields.
+    pub fn into_find_request(self) -> Result<FindRequest, ApiError> {
+        let (dilation, target) = (self.dilation()?, self.target()?);
+        Ok(FindRequest { photo: self.photo()?, target, dilation })
     }
 
     /// The request that the form makes.

@@ -20,6 +20,11 @@ const EXAMPLE_ID: &str = "5c2d1f0e-8f3e-4a5b-9d3c-6a1b2e7f4c90";
 
 const ERASING: &str = "The region is the white part of `mask`, else the box `x`, `y`, `w`, `h`, else the photo's subject. Masks and boxes are meant for the photo as displayed: its Exif orientation is applied first. The answer is upright without one, but for a JPG of a JPEG, which is stored as the photo was and keeps its orientation. Outside of the grown region, a PNG or WebP answer has the photo's own pixels, and a JPG of a JPEG has the photo's own blocks of coefficients wherever the region does not touch them.";
 
+const FINDING: &str = "An extension. Finds the object at a point (`x` and `y`) or in a box (`x`, `y`, `w` and `h`), or else the subject of the photo, and answers a grey PNG of the photo's size as displayed: 255 where something was found, 0 elsewhere. Sent to `/inpaint` as `mask`, it is erased there: the mask of the subject gives what no mask gives.";
+
+/// What `/mask` answers with.
+const MASKS: &[(&str, OutputFormat)] = &[("png", OutputFormat::Png)];
+
 /// The whole document.
 pub fn document() -> Value {
     // All that is answered as JSON, with the types in it.
@@ -93,6 +98,7 @@ fn path(endpoint: Endpoint, types: &mut SchemaGenerator) -> Value {
     let page = |what, schema| json!({"200": page_answer(what, "text/html", schema)});
     let (id, responses) = match endpoint {
         Endpoint::Inpaint => return form_path(endpoint, "inpaint", ERASING, FORMATS),
+        Endpoint::Mask => return form_path(endpoint, "mask", FINDING, MASKS),
         Endpoint::Home => ("home", page("The page.", json!({"type": "string"}))),
         Endpoint::Docs => ("docs", page("The page.", json!({"type": "string"}))),
         Endpoint::OpenApi => {
@@ -165,7 +171,7 @@ fn form_name(endpoint: Endpoint) -> String {
 fn form(endpoint: Endpoint) -> Value {
     let fields = endpoint.fields();
     let properties: Map<_, _> =
-        fields.iter().map(|&field| (field.name().to_owned(), of_field(field))).collect();
+        fields.iter().map(|&field| (field.name().to_owned(), of_field(field, endpoint))).collect();
     let required: Vec<_> = fields.iter().filter(|field| field.required()).map(|field| field.name()).collect();
     let mut schema = json!({
         "type": "object",
@@ -173,9 +179,12 @@ fn form(endpoint: Endpoint) -> Value {
         "required": required,
         "properties": properties,
     });
-    // A box is given whole, unless a mask stands before it.
+    // A box is given whole, unless a mask stands before it; without one, x and y alone are a point.
     let sides = [Field::X, Field::Y, Field::W, Field::H];
-    if sides.iter().all(|side| fields.contains(side)) {
+    if endpoint == Endpoint::Mask {
+        schema["dependentRequired"] =
+            json!({"x": ["y"], "y": ["x"], "w": ["x", "y", "h"], "h": ["x", "y", "w"]});
+    } else if sides.iter().all(|side| fields.contains(side)) {
         let others = |side| sides.iter().filter(move |other| **other != side).map(|other| other.name());
         let whole: Map<_, _> =
             sides.iter().map(|&side| (side.name().to_owned(), others(side).collect())).collect();
@@ -184,7 +193,7 @@ fn form(endpoint: Endpoint) -> Value {
     schema
 }
 
-fn of_field(field: Field) -> Value {
+fn of_field(field: Field, of: Endpoint) -> Value {
     let mut schema = match field.kind() {
         Kind::Picture => json!({"type": "string", "format": "binary", "maxLength": MAX_BYTES}),
         Kind::Integer { least, most, example } => {
@@ -199,8 +208,8 @@ fn of_field(field: Field) -> Value {
             json!({"type": "string", "enum": words})
         }
     };
-    schema["description"] = field.about().into();
-    if let Some(default) = field.default() {
+    schema["description"] = field.about(of).into();
+    if let Some(default) = field.default(of) {
         schema["default"] = default.parse::<u32>().map_or_else(|_| default.into(), Value::from);
     }
     schema

@@ -13,6 +13,8 @@ pub enum Problem {
     BoxOutside,
     /// Only some of x, y, w and h are there.
     PartialBox,
+    /// The same, where x and y alone are a point.
+    PartialPoint,
     /// `dilation` is out of bounds.
     BadDilation,
     /// `format` is none of ours.
@@ -23,6 +25,8 @@ pub enum Problem {
     BrokenImage,
     /// The mask is not a picture that can be read.
     BrokenMask,
+    /// The point is no pixel of the photo.
+    PointOutside,
     /// The form has no photo.
     NoFile,
     /// The form has too many fields.
@@ -96,11 +100,13 @@ impl Problem {
             Self::EmptyMask => (400, "empty_mask", "Mask has no pixels to inpaint.", ""),
             Self::BoxOutside => (400, "invalid_bbox", "bbox extends outside the image.", "Also where the box is empty."),
             Self::PartialBox => (400, "invalid_bbox", "bbox needs all of x, y, w and h.", ""),
+            Self::PartialPoint => (400, "invalid_bbox", "bbox needs all of x, y, w and h, and a point x and y.", "Of `/mask`."),
             Self::BadDilation => (400, "invalid_dilation", "dilation must be 0..32.", ""),
             Self::BadFormat => (400, "invalid_format", "format must be png, webp or jpg.", ""),
             Self::AnimatedImage => (400, "invalid_image", "Animated images are not supported.", ""),
             Self::BrokenImage => (400, "invalid_image", "Image could not be decoded: ….", "Truncated, damaged, or of a kind that is not read."),
             Self::BrokenMask => (400, "invalid_mask", "mask: …", "The same, of the mask; and where it is no picture at all."),
+            Self::PointOutside => (400, "invalid_point", "The point lies outside the image.", "Of `/mask`."),
             Self::NoFile => (400, "invalid_request", "The form has no field 'file'.", ""),
             Self::TooManyFields => (400, "invalid_request", "The form has too many fields.", ""),
             Self::IncompleteForm => (400, "invalid_request", "The form is incomplete.", ""),

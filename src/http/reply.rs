@@ -68,13 +68,13 @@ fn is_id(id: &str) -> bool {
     (1..=64).contains(&id.len()) && id.bytes().all(plain)
 }
 
-/// A filled photo.
-pub struct Filled<'a> {
+/// A picture that was asked for.
+pub struct Answer<'a> {
     /// Its file.
     pub bytes: Vec<u8>,
     /// The file's media type.
     pub media_type: &'static str,
-    /// The label of the model that filled it.
+    /// The label of the model that made it.
     pub model: &'a str,
     /// The mode of the request.
     pub mode: Mode,
@@ -84,18 +84,18 @@ pub struct Filled<'a> {
     pub timings: &'a Timings,
 }
 
-/// The reply with a filled photo.
-pub fn filled(filled: Filled<'_>, context: &Context) -> Response {
-    let mut response = Response::new(filled.bytes.into());
+/// The reply with a picture.
+pub fn answered(answer: Answer<'_>, context: &Context) -> Response {
+    let mut response = Response::new(answer.bytes.into());
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(filled.media_type));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.media_type));
     set(headers, Header::CacheControl, "no-store");
-    set(headers, Header::Model, filled.model);
-    set(headers, Header::Mode, filled.mode.name());
-    if !filled.warnings.is_empty() {
-        set(headers, Header::Warning, &filled.warnings.join("; "));
+    set(headers, Header::Model, answer.model);
+    set(headers, Header::Mode, answer.mode.name());
+    if !answer.warnings.is_empty() {
+        set(headers, Header::Warning, &answer.warnings.join("; "));
     }
-    set(headers, Header::ServerTiming, &server_timing(filled.timings));
+    set(headers, Header::ServerTiming, &server_timing(answer.timings));
     let latency = context.started.elapsed().as_millis().to_string();
     set(headers, Header::Latency, &latency);
     response

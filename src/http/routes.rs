@@ -28,11 +28,12 @@ use super::{
     form::{self, Body},
     limit::Limits,
     pages,
-    reply::{self, Context, Filled, Liveness, Readiness},
+    reply::{self, Answer, Context, Liveness, Readiness},
 };
 use crate::{
-    gate::{Budget, Gate},
+    gate::{Budget, Gate, Reservation},
     inpaint::{self, Mode},
+    picture::OutputFormat,
     telemetry,
     triton::Models,
 };
@@ -75,21 +76,33 @@ pub fn routes(
 /// What answers at each endpoint.
 async fn route(service: &Service, path: &str, method: Method, headers: HeaderMap, body: Body) -> Response {
     let Some(endpoint) = Endpoint::of(path) else {
-        return finish(&Context::new(&headers), "other", Err(ApiError::NotFound), headers, body);
+        return file(path, &method, headers, body);
     };
     if !endpoint.methods().split(", ").any(|allowed| allowed == method.as_str()) {
         let refused = Err(ApiError::MethodNotAllowed(endpoint.methods()));
         return finish(&Context::new(&headers), endpoint.path(), refused, headers, body);
     }
     let answer = match endpoint {
-        Endpoint::Inpaint => return inpaint_route(service, headers, body).await,
-        Endpoint::Home => pages::home(),
-        Endpoint::Docs => pages::docs(),
+        Endpoint::Inpaint | Endpoint::Mask => return work_route(service, endpoint, headers, body).await,
+        Endpoint::Home => pages::home(&headers),
+        Endpoint::Docs => pages::docs(&headers),
         Endpoint::OpenApi => pages::openapi(),
         Endpoint::Live => alive(),
         Endpoint::Ready => readiness(service),
     };
     finish(&Context::new(&headers), endpoint.path(), Ok(answer), headers, body)
+}
+
+/// A file that the page is made of, or nothing that there is.
+fn file(path: &str, method: &Method, headers: HeaderMap, body: Body) -> Response {
+    let (route, answer) = match pages::file(path.trim_start_matches('/'), &headers) {
+        None => ("other", Err(ApiError::NotFound)),
+        Some(_) if !matches!(*method, Method::GET | Method::HEAD) => {
+            ("/web", Err(ApiError::MethodNotAllowed(Endpoint::Home.methods())))
+        }
+        Some(file) => ("/web", Ok(file)),
+    };
+    finish(&Context::new(&headers), route, answer, headers, body)
 }
 
 /// What is not for callers: the metrics, and whether this process lives.
@@ -138,18 +151,19 @@ fn body<B: Buf>(chunks: impl Stream<Item = Result<B, warp::Error>> + Send + 'sta
     Body::new(chunks)
 }
 
-async fn inpaint_route(service: &Service, headers: HeaderMap, mut body: Body) -> Response {
-    let mut underway = Underway { context: Context::new(&headers), ended: false };
-    let span = telemetry::request_span(&headers, &underway.context.id);
+/// The endpoints that take a token and a form.
+async fn work_route(service: &Service, endpoint: Endpoint, headers: HeaderMap, mut body: Body) -> Response {
+    let mut underway = Underway { context: Context::new(&headers), endpoint, ended: false };
+    let span = telemetry::request_span(&headers, endpoint.path(), &underway.context.id);
     async move {
         let context = &mut underway.context;
         // A panic on the way is this request's failure, and no other's.
-        let answer = AssertUnwindSafe(answer(service, &headers, &mut body, context));
+        let answer = AssertUnwindSafe(answer(service, endpoint, &headers, &mut body, context));
         let answer = answer.catch_unwind().await;
         let answer = answer.unwrap_or_else(|panic| Err(ApiError::Internal(panic_text(&*panic))));
         context.queue = service.gate.wait();
         underway.ended = true;
-        finish(&underway.context, "/inpaint", answer, headers, body)
+        finish(&underway.context, endpoint.path(), answer, headers, body)
     }
     .instrument(span)
     .await
@@ -159,13 +173,14 @@ async fn inpaint_route(service: &Service, headers: HeaderMap, mut body: Body) ->
 /// as 499, since no answer will be.
 struct Underway {
     context: Context,
+    endpoint: Endpoint,
     ended: bool,
 }
 
 impl Drop for Underway {
     fn drop(&mut self) {
         if !self.ended {
-            tell(&self.context, "/inpaint", 499);
+            tell(&self.context, self.endpoint.path(), 499);
         }
     }
 }
@@ -173,6 +188,7 @@ impl Drop for Underway {
 /// The order of the checks, after path and method: token, rate limit, size and form, picture.
 async fn answer(
     service: &Service,
+    endpoint: Endpoint,
     headers: &HeaderMap,
     body: &mut Body,
     context: &mut Context,
@@ -186,30 +202,47 @@ async fn answer(
     // Held until the answer has been taken: uploads, places in the queue and answers are shared by all.
     let place = Arc::clone(&caller.places).try_acquire_owned().map_err(|_| ApiError::TooManyAtOnce)?;
 
-    let form = form::read(Endpoint::Inpaint, headers, body, &service.uploads).await?;
-    let request = form.into_request()?;
-    let (mode, format) = (request.region.mode(), request.format);
-    context.mode = Some(mode);
+    let form = form::read(endpoint, headers, body, &service.uploads).await?;
     let deadline = Instant::now() + service.timeout;
-    let done =
-        inpaint::run(request, &service.gate, &service.models, deadline).await.map_err(ApiError::Inpaint)?;
-    for (step, time) in done.timings.steps() {
-        metrics::histogram!("lacuna_step_seconds", "step" => *step).record(time.as_secs_f64());
-    }
-    let mut room = None;
-    service.answers.take(done.bytes.len(), &mut room).map_err(|_| ApiError::AnswersHeld)?;
-    let filled = Filled {
-        bytes: done.bytes,
-        media_type: format.media_type(),
-        model: &done.model,
-        mode,
-        warnings: &done.warnings,
-        timings: &done.timings,
+    let (mut response, room) = match endpoint {
+        Endpoint::Mask => {
+            let request = form.into_find_request()?;
+            let (mode, media_type) = (request.target.mode(), OutputFormat::Png.media_type());
+            context.mode = Some(mode);
+            let found = inpaint::find(request, &service.gate, &service.models, deadline).await;
+            let found = found.map_err(ApiError::Inpaint)?;
+            let (model, timings) = (&*found.model, &found.timings);
+            let answer = Answer { bytes: found.png, media_type, model, mode, warnings: &[], timings };
+            deliver(service, answer, context)?
+        }
+        _ => {
+            let request = form.into_request()?;
+            let (mode, media_type) = (request.region.mode(), request.format.media_type());
+            context.mode = Some(mode);
+            let done = inpaint::run(request, &service.gate, &service.models, deadline).await;
+            let done = done.map_err(ApiError::Inpaint)?;
+            let (model, warnings, timings) = (&*done.model, &*done.warnings, &done.timings);
+            let answer = Answer { bytes: done.bytes, media_type, model, mode, warnings, timings };
+            deliver(service, answer, context)?
+        }
     };
-    let mut response = reply::filled(filled, context);
     // Held until the caller has taken the answer.
     response.extensions_mut().insert(Arc::new((room, place)));
     Ok(response)
+}
+
+/// The reply with an answer, and the room that it takes until its caller has taken it.
+fn deliver(
+    service: &Service,
+    answer: Answer,
+    context: &Context,
+) -> Result<(Response, Option<Reservation>), ApiError> {
+    for (step, time) in answer.timings.steps() {
+        metrics::histogram!("lacuna_step_seconds", "step" => *step).record(time.as_secs_f64());
+    }
+    let mut room = None;
+    service.answers.take(answer.bytes.len(), &mut room).map_err(|_| ApiError::AnswersHeld)?;
+    Ok((reply::answered(answer, context), room))
 }
 
 fn readiness(service: &Service) -> Response {
@@ -249,9 +282,9 @@ fn tell(context: &Context, route: &'static str, status: u16) {
     let (mode, seconds) = (context.mode.map_or("none", Mode::name), context.started.elapsed().as_secs_f64());
     metrics::counter!("lacuna_requests_total", "route" => route, "status" => status.to_string(), "mode" => mode).increment(1);
     metrics::histogram!("lacuna_request_seconds", "route" => route, "mode" => mode).record(seconds);
-    if route == "/inpaint" {
+    if Endpoint::of(route).is_some_and(|endpoint| !endpoint.fields().is_empty()) {
         let caller = context.caller.as_deref().unwrap_or("-");
-        tracing::info!(caller, status, mode, ms = (seconds * 1000.0).round(), "request");
+        tracing::info!(caller, route, status, mode, ms = (seconds * 1000.0).round(), "request");
     }
 }
 

@@ -63,9 +63,9 @@ pub fn fields(endpoint: Endpoint) -> Table {
     let row = |field: &Field| {
         let default = match field.required() {
             true => "required".to_owned(),
-            false => field.default().as_deref().map(code).unwrap_or_default(),
+            false => field.default(endpoint).as_deref().map(code).unwrap_or_default(),
         };
-        vec![code(field.name()), default, field.about()]
+        vec![code(field.name()), default, field.about(endpoint)]
     };
     Table { head: &["field", "default", "what it is"], rows: endpoint.fields().iter().map(row).collect() }
 }
@@ -76,6 +76,7 @@ pub fn modes() -> Table {
         let (when, what) = match mode {
             Mode::Mask => ("There is a `mask`.", "The light part of the mask."),
             Mode::Bbox => ("There is no mask, and one of `x`, `y`, `w`, `h`.", "The box."),
+            Mode::Point => ("`/mask` alone: `x` and `y`, without `w` and `h`.", "The object there."),
             Mode::AutoSubject => {
                 ("There is neither.", "The subject of the photo, as a network for segmentation finds it.")
             }

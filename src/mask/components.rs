@@ -40,6 +40,28 @@ impl Mask {
         }
     }
 
+    /// The connected part whose pixels come nearest to `(x, y)`, where one comes within `reach` in either
+    /// direction.
+    pub fn part_near(&self, at: (u32, u32), reach: u32) -> Option<Self> {
+        let (x, y) = self.nearest(at, reach)?;
+        let mut parts = Parts::default();
+        let (mut runs, mut chosen) = (Vec::new(), None);
+        self.label(&mut parts, |row, run| {
+            if row == y && (run.start..run.end).contains(&x) {
+                chosen = Some(run.part);
+            }
+            runs.push((row, run.start, run.end, run.part));
+        });
+        let chosen = parts.root(chosen?);
+        let mut part = Self::empty(self.width(), self.height());
+        for (row, start, end, of) in runs {
+            if parts.root(of) == chosen {
+                super::set_span(part.row_mut(row), start, end);
+            }
+        }
+        Some(part)
+    }
+
     /// Gives every run of the set to a part, calling `each` with its row and the run.
     fn label(&self, parts: &mut Parts, mut each: impl FnMut(u32, &Run)) {
         let mut above: Vec<Run> = Vec::new();

@@ -158,3 +158,25 @@ fn a_pixel_at_the_edge_grows_to_a_quarter_of_a_disc_without_gaps() {
         }
     }
 }
+
+#[test]
+fn the_part_nearest_to_a_point_is_found_within_reach() {
+    let mut two = Mask::from_rect(200, 40, Rect { x: 3, y: 4, width: 60, height: 20 });
+    let other = Rect { x: 70, y: 10, width: 100, height: 5 };
+    two.copy_rect(&Mask::from_rect(200, 40, other), Rect { x: 66, y: 0, width: 134, height: 40 });
+    let bounds =
+        |at, reach| two.part_near(at, reach).and_then(|part| part.bounds_within(Rect::of_size(200, 40)));
+    assert_eq!(bounds((80, 12), 0), Some(other));
+    assert_eq!(bounds((67, 12), 4), Some(other));
+    assert_eq!(bounds((64, 12), 4).map(|bounds| bounds.x), Some(3));
+    assert_eq!(bounds((199, 39), 20), None);
+    assert_eq!(two.part_near((80, 12), 0).map(|part| part.count()), Some(500));
+}
+
+#[test]
+fn a_placed_set_is_what_a_crop_takes_back() {
+    let set = Mask::from_levels(70, 3, &(0..210).map(|i| (i * 37 % 256) as u8).collect::<Vec<_>>(), 128);
+    let placed = set.placed((61, 5), (200, 20));
+    assert_eq!(placed.crop(Rect { x: 61, y: 5, width: 70, height: 3 }), set);
+    assert_eq!(placed.count(), set.count());
+}

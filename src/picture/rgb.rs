@@ -27,9 +27,9 @@ impl Picture {
         })
     }
 
-    /// The whole picture as RGB in row order, laid over mid-grey where it is transparent.
-    pub fn rgb8_over_grey(&self) -> Vec<u8> {
-        let mut rgb = self.rgb8(self.area());
+    /// The pixels of `rect` as RGB in row order, laid over mid-grey where they are transparent.
+    pub fn rgb8_over_grey(&self, rect: Rect) -> Vec<u8> {
+        let mut rgb = self.rgb8(rect);
         let mut lay = |opacity: &mut dyn Iterator<Item = u8>| {
             for (pixel, opacity) in rgb.chunks_exact_mut(3).zip(opacity).filter(|(_, opacity)| *opacity < 255)
             {
@@ -41,8 +41,8 @@ impl Picture {
         };
         if self.has_alpha() {
             match self.samples() {
-                Samples::Eight(samples) => lay(&mut alpha(samples, self, self.area())),
-                Samples::Sixteen(samples) => lay(&mut alpha(samples, self, self.area()).map(eight)),
+                Samples::Eight(samples) => lay(&mut alpha(samples, self, rect)),
+                Samples::Sixteen(samples) => lay(&mut alpha(samples, self, rect).map(eight)),
             }
         }
         rgb

@@ -168,3 +168,41 @@ async fn the_endpoints_are_those_described() {
         assert!(other.headers()["allow"].to_str().unwrap().contains(method.as_str()), "{path}");
     }
 }
+
+/// `/mask` has its own fields, headers and errors.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_of_mask_are_as_described() {
+    let app = spawn_app().await;
+    let description = description(&app).await;
+    let described = &description["paths"]["/mask"]["post"]["responses"];
+    let picture = || photo(png(textured(3, false, 40, 30)));
+    for (form, status) in [
+        (picture(), 200),
+        (picture().text("x", "20").text("y", "15"), 200),
+        (picture().text("x", "40").text("y", "15"), 400),
+        (picture().text("x", "4"), 400),
+        (picture().text("x", "0").text("y", "0"), 422),
+        (photo(b"text".to_vec()), 415),
+    ] {
+        let answer =
+            app.client.post(app.url("/mask")).bearer_auth(TOKEN).multipart(form).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status);
+        let told = &described[status.to_string()];
+        let headers = told["headers"].as_object().unwrap();
+        for (name, header) in headers {
+            let missing =
+                !answer.headers().contains_key(name) && resolved(&description, header)["required"] == true;
+            assert!(!missing, "{status}: {name} is described and not sent");
+        }
+        assert!(!answer.headers().contains_key("x-knockout-warning"));
+        if status != 200 {
+            let body: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+            let codes =
+                &told["content"]["application/json"]["schema"]["allOf"][1]["properties"]["error"]["enum"];
+            assert!(codes.as_array().unwrap().contains(&body["error"]), "{status}: {body}");
+        }
+    }
+    let codes =
+        &described["400"]["content"]["application/json"]["schema"]["allOf"][1]["properties"]["error"]["enum"];
+    assert!(!codes.as_array().unwrap().contains(&"empty_mask".into()), "there is no mask to be empty");
+}

@@ -39,6 +39,7 @@ pub async fn spawn_app_before(triton: StandIn, flags: &[&str]) -> TestApp {
 
 /// The service with `LACUNA_TRITON` and further flags. Quotas are out of the way unless asked for.
 pub async fn spawn_app_with(triton: &str, flags: &[&str]) -> TestApp {
+    have_tls();
     let defaults = [
         "--listen=127.0.0.1:0",
         "--admin-listen=127.0.0.1:0",
@@ -68,6 +69,11 @@ pub async fn spawn_app_with(triton: &str, flags: &[&str]) -> TestApp {
         task: Some(task),
         triton: None,
     }
+}
+
+/// Names the cryptography of the test's own client, which it is built without; once for the process.
+pub fn have_tls() {
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
 }
 
 impl TestApp {

@@ -3,6 +3,7 @@
 mod bad_input;
 mod contract;
 mod description;
+mod erase;
 mod exactness;
 mod faults;
 mod geometry;
@@ -10,7 +11,9 @@ mod heic;
 mod helpers;
 mod holding;
 mod limits;
+mod mask;
 mod operations;
+mod pages;
 mod program;
 mod real_triton;
 mod samples;

@@ -20,7 +20,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
 
 use crate::{
-    helpers::{TOKEN, boxed, photo},
+    helpers::{TOKEN, boxed, have_tls, photo},
     samples::{png, textured},
     stand_in::{StandIn, fill},
 };
@@ -45,6 +45,7 @@ impl Drop for Gateway {
 impl Gateway {
     /// Starts it with these variables on free ports, and waits until it listens.
     pub fn start(variables: &[(&str, &str)]) -> Self {
+        have_tls();
         let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut process = Command::new(PROGRAM)
             .env_clear()

@@ -5,6 +5,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     helpers::{TestApp, boxed, error_of, file, masked, photo, spawn_app_with},
+    mask::{ask, found, pointed},
     samples::{decoded, disc, png},
 };
 
@@ -107,5 +108,29 @@ async fn a_photo_without_a_subject_is_told_so() {
     let app = app().await;
     let sky = image::ImageBuffer::from_fn(320, 240, |_, y| image::Rgb([90, 120 + (y / 4) as u8, 200]));
     let (status, code, _) = error_of(app.inpaint(photo(png(sky))).await).await;
+    assert_eq!((status, code.as_str()), (422, "no_subject_detected"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_subject_the_object_at_a_point_and_that_in_a_box_are_shown() {
+    let app = app().await;
+    let coffee = || photo(file("photos/coffee.jpg"));
+    let rocket = || photo(file("photos/rocket.jpg"));
+    // The cup stands in the middle; the table's corners are no part of it.
+    for form in [coffee(), pointed(coffee(), 300, 200), boxed(coffee(), [120, 30, 400, 340])] {
+        let (mask, _) = found(&app, form).await;
+        assert_eq!(mask.dimensions(), (600, 400));
+        assert_eq!(mask.get_pixel(300, 200).0, [255]);
+        for (x, y) in [(2, 2), (597, 2), (2, 397), (597, 397)] {
+            assert_eq!(mask.get_pixel(x, y).0, [0], "{x}, {y}");
+        }
+    }
+    let (mask, _) = found(&app, boxed(rocket(), [285, 60, 90, 345])).await;
+    let white = mask.enumerate_pixels().filter(|(_, _, pixel)| pixel.0 == [255]);
+    let (inside, outside): (Vec<_>, Vec<_>) =
+        white.partition(|(x, y, _)| (285..375).contains(x) && (60..405).contains(y));
+    assert!(inside.len() > 2000 && outside.is_empty(), "{} and {}", inside.len(), outside.len());
+    let sky = image::ImageBuffer::from_fn(320, 240, |_, y| image::Rgb([90, 120 + (y / 4) as u8, 200]));
+    let (status, code, _) = error_of(ask(&app, pointed(photo(png(sky)), 100, 100)).await).await;
     assert_eq!((status, code.as_str()), (422, "no_subject_detected"));
 }

@@ -1,0 +1,329 @@
+//! `lacuna erase`: a folder of photos through the API, as any client would send them.
+
+mod ledger;
+mod plan;
+mod report;
+mod service;
+mod watch;
+
+use std::{
+    fs,
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::{Args, ValueEnum};
+use sha2::{Digest, Sha256};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use ledger::Ledger;
+use plan::Job;
+use report::{Outcome, Report};
+use service::{Failure, Region, Server};
+
+/// The largest photo that the service takes, in bytes.
+const MAX_BYTES: u64 = 10 << 20;
+
+/// The status of a program that Ctrl-C ended, by the custom of shells.
+const INTERRUPTED: u8 = 130;
+
+/// What to erase, from what, and where the results go.
+#[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub struct Erase {
+    /// Photos, and folders of photos; - is standard input, whose result goes to standard output
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// Folder for the results; never that of the originals
+    #[arg(short, long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// A mask for all photos: white is erased
+    #[arg(long, value_name = "FILE", group = "what")]
+    mask: Option<PathBuf>,
+
+    /// A folder of masks, each named as its photo is (any ending)
+    #[arg(long, value_name = "DIR", group = "what")]
+    masks: Option<PathBuf>,
+
+    /// A box for all photos, in pixels from the top left corner
+    #[arg(long, value_name = "X,Y,W,H", group = "what", allow_hyphen_values = true, value_parser = service::parse_box)]
+    bbox: Option<[i64; 4]>,
+
+    /// The subject of each photo
+    #[arg(long, group = "what")]
+    subject: bool,
+
+    /// Pixels by which the region grows on all sides
+    #[arg(long, value_name = "0..32", default_value_t = 8, value_parser = clap::value_parser!(u32).range(0..=32))]
+    dilation: u32,
+
+    /// Format of the results
+    #[arg(long, value_enum, default_value_t = Format::Own)]
+    format: Format,
+
+    /// Address of the service
+    #[arg(long, value_name = "URL", env = "LACUNA_SERVER", default_value = "http://127.0.0.1:8080")]
+    server: String,
+
+    /// The token, better given by the variable: arguments can be seen by others on the machine
+    #[arg(long, env = "LACUNA_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    token: Option<String>,
+
+    /// Photos that are sent at once
+    #[arg(short, long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
+
+    /// Take the folders in folders too, and keep the tree
+    #[arg(short, long)]
+    recursive: bool,
+
+    /// Go on when all is done, and take what is new or has changed, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+
+    /// Say what would be done, and do nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+
+    /// Do again what is done, and replace files that did not come from here
+    #[arg(long)]
+    overwrite: bool,
+
+    /// Seconds for which a photo is tried again while the service is away or busy
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    patience: u64,
+
+    /// A line of JSON for each photo on standard output, and one for all at the end
+    #[arg(long)]
+    json: bool,
+}
+
+/// The format of the results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// That of each photo; PNG for HEIC
+    Own,
+    /// Lossless, with the photo's depth
+    Png,
+    /// Lossless, 8 bits a sample
+    Webp,
+    /// Lossy; of a JPEG photo, what the region does not touch stays as it is
+    Jpg,
+}
+
+/// Does what was asked; the status is 1 where anything failed, and 130 where Ctrl-C ended it.
+///
+/// # Errors
+/// A message where nothing could be begun.
+pub async fn run(asked: Erase) -> Result<ExitCode, String> {
+    let token = asked.token.clone().ok_or("no token: set LACUNA_TOKEN")?;
+    let server = Server::new(&asked.server, &token, Duration::from_secs(asked.patience))?;
+    if asked.paths.iter().any(|path| path == Path::new("-")) {
+        return through_pipe(&asked, &server).await;
+    }
+    let out = asked.out.clone().ok_or("--out DIR is needed: where the results go")?;
+    let interrupted = tokio::signal::ctrl_c();
+    let server = Arc::new(server);
+    tokio::select! {
+        // First, so that nothing is begun any more.
+        biased;
+        _ = interrupted => {
+            eprintln!("lacuna: interrupted; what is done is done, and the rest is as it was");
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+        done = all(&asked, &out, &server) => done,
+    }
+}
+
+/// All photos, and with `--watch` those that come.
+async fn all(asked: &Erase, out: &Path, server: &Arc<Server>) -> Result<ExitCode, String> {
+    let mut report = Report::new(asked.json);
+    let mut watch = asked.watch.then(watch::Watch::default);
+    loop {
+        let mut jobs = plan::jobs(asked, out)?;
+        if let Some(watch) = &mut watch {
+            // One without its mask waits for it.
+            jobs.retain(|job| job.problem.is_none() && watch.settled(&job.photo));
+        }
+        if asked.dry_run {
+            // Nothing may be made, the folder included.
+            let ledger = Ledger::read(out);
+            jobs.into_iter().for_each(|job| report.tell(&job, &preview(asked, &job, &ledger)));
+            return Ok(report.finish());
+        }
+        let ledger = Arc::new(Ledger::open(out)?);
+        report.begin(jobs.len());
+        erase_all(asked, jobs, server, &ledger, &mut report).await?;
+        if watch.is_none() {
+            return Ok(report.finish());
+        }
+        tokio::time::sleep(watch::LOOK).await;
+    }
+}
+
+async fn erase_all(
+    asked: &Erase,
+    jobs: Vec<Job>,
+    server: &Arc<Server>,
+    ledger: &Arc<Ledger>,
+    report: &mut Report,
+) -> Result<(), String> {
+    let places = Arc::new(Semaphore::new(asked.jobs.into()));
+    // Dropped on Ctrl-C, it ends what is under way.
+    let mut under_way = JoinSet::new();
+    for job in jobs {
+        let place = Arc::clone(&places).acquire_owned().await.map_err(|error| error.to_string())?;
+        while let Some(done) = under_way.try_join_next() {
+            take(done, report)?;
+        }
+        report.at(&job);
+        let (asked, server, ledger) = (asked.clone(), Arc::clone(server), Arc::clone(ledger));
+        under_way.spawn(async move {
+            let _place = place;
+            let outcome = erase(&asked, &job, &server, &ledger).await;
+            (job, outcome)
+        });
+    }
+    while let Some(done) = under_way.join_next().await {
+        take(done, report)?;
+    }
+    Ok(())
+}
+
+fn take(done: Result<(Job, Outcome), tokio::task::JoinError>, report: &mut Report) -> Result<(), String> {
+    let (job, outcome) = done.map_err(|error| error.to_string())?;
+    report.tell(&job, &outcome);
+    match outcome {
+        Outcome::Failed(Failure { fatal: true, message, .. }) => Err(message),
+        _ => Ok(()),
+    }
+}
+
+/// What is sent for a photo, and what it is known by.
+struct Work {
+    photo: Vec<u8>,
+    region: Region,
+    /// SHA-256 of all that the result depends on.
+    key: String,
+}
+
+fn read(asked: &Erase, job: &Job) -> Result<Work, Failure> {
+    let file = |path: &Path| {
+        let of = |error: std::io::Error| Failure::of(format!("{}: {error}", path.display()));
+        let length = fs::metadata(path).map_err(of)?.len();
+        match length > MAX_BYTES {
+            true => {
+                Err(Failure::of(format!("{}: larger than the 10 MiB that the service takes", path.display())))
+            }
+            false => fs::read(path).map_err(of),
+        }
+    };
+    if let Some(problem) = &job.problem {
+        return Err(Failure::of(problem.clone()));
+    }
+    let photo = file(&job.photo)?;
+    let region = match (&job.mask, asked.bbox) {
+        (Some(mask), _) => Region::Mask(file(mask)?),
+        (None, Some(sides)) => Region::Box(sides),
+        (None, None) => Region::Subject,
+    };
+    let mut hash = Sha256::new();
+    let settings = format!("1 {} {} {:?}\n", region.name(), asked.dilation, job.format);
+    hash.update(settings);
+    hash.update(Sha256::digest(region.bytes()));
+    hash.update(&photo);
+    Ok(Work { photo, region, key: ledger::hex(&hash.finalize()) })
+}
+
+/// Whether there is anything to do for a photo, and whether it may be done.
+fn needed(asked: &Erase, job: &Job, work: &Work, ledger: &Ledger) -> Result<bool, Failure> {
+    if asked.overwrite {
+        return Ok(true);
+    }
+    match ledger.state(&job.name, &job.out, &work.key) {
+        ledger::State::Same => Ok(false),
+        ledger::State::Missing | ledger::State::Ours => Ok(true),
+        ledger::State::Foreign => Err(Failure::of(format!(
+            "{} is there and did not come from here, or was changed since; --overwrite replaces it",
+            job.out.display()
+        ))),
+    }
+}
+
+fn preview(asked: &Erase, job: &Job, ledger: &Ledger) -> Outcome {
+    let needed = read(asked, job).and_then(|work| needed(asked, job, &work, ledger));
+    match needed {
+        Ok(true) => Outcome::Planned,
+        Ok(false) => Outcome::Skipped,
+        Err(failure) => Outcome::Failed(failure),
+    }
+}
+
+/// One photo, from its file to that of its result.
+async fn erase(asked: &Erase, job: &Job, server: &Server, ledger: &Ledger) -> Outcome {
+    let work = match read(asked, job).and_then(|work| Ok((needed(asked, job, &work, ledger)?, work))) {
+        Ok((false, _)) => return Outcome::Skipped,
+        Ok((true, work)) => work,
+        Err(failure) => return Outcome::Failed(failure),
+    };
+    let answer = match server.inpaint(work.photo, &work.region, asked.dilation, job.format.field()).await {
+        Ok(answer) => answer,
+        Err(failure) => return Outcome::Failed(failure),
+    };
+    match write(&job.out, &answer.picture).and_then(|()| ledger.add(&job.name, &work.key, &answer.picture)) {
+        Ok(()) => Outcome::Done { model: answer.model, warning: answer.warning },
+        Err(error) => Outcome::Failed(Failure::of(format!("{}: {error}", job.out.display()))),
+    }
+}
+
+/// Writes a file that is there wholly or not at all.
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let unfinished = Unfinished(folder.join(format!("{}{}.part", plan::UNFINISHED, uuid::Uuid::new_v4())));
+    let mut file = fs::File::create_new(&unfinished.0)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&unfinished.0, path)
+}
+
+/// A file that goes away unless it is renamed.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Standard input to standard output.
+async fn through_pipe(asked: &Erase, server: &Server) -> Result<ExitCode, String> {
+    if asked.paths.len() > 1 || asked.out.is_some() || asked.masks.is_some() || asked.watch {
+        return Err("- stands alone: without other photos, --out, --masks and --watch".to_owned());
+    }
+    let mut photo = Vec::new();
+    let input = std::io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut photo);
+    input.map_err(|error| format!("standard input: {error}"))?;
+    if photo.len() as u64 > MAX_BYTES {
+        return Err("standard input: larger than the 10 MiB that the service takes".to_owned());
+    }
+    let region = match (&asked.mask, asked.bbox) {
+        (Some(mask), _) => {
+            Region::Mask(fs::read(mask).map_err(|error| format!("{}: {error}", mask.display()))?)
+        }
+        (None, Some(sides)) => Region::Box(sides),
+        (None, None) => Region::Subject,
+    };
+    let format = plan::Written::of(asked.format, &photo);
+    let answer = server.inpaint(photo, &region, asked.dilation, format.field()).await;
+    let answer = answer.map_err(|failure| failure.message)?;
+    let mut output = std::io::stdout().lock();
+    output.write_all(&answer.picture).and_then(|()| output.flush()).map_err(|error| error.to_string())?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,97 @@
+/** Photos as files: what kind they are, and how they are shown. */
+
+import { pen, size } from "./dom.js";
+
+export const MAX_BYTES = 10 * 1024 * 1024;
+export const MAX_SIDE = 4096;
+
+/**
+ * A photo and where it can be seen: as displayed, `width` is 0 where the browser cannot show it.
+ * @typedef {{ file: Blob, name: string, kind: string, url: string, width: number, height: number }} Photo
+ */
+
+/** Something that the person has to be told, in words that are meant for them. */
+export class Refusal extends Error {}
+
+/** @param {Blob} file */
+async function kindOf(file) {
+  const text = String.fromCharCode(...new Uint8Array(await file.slice(0, 64).arrayBuffer()));
+  if (text.startsWith("\xff\xd8\xff")) return "JPEG";
+  if (text.startsWith("\x89PNG")) return "PNG";
+  if (text.startsWith("RIFF") && text.slice(8, 12) === "WEBP") return "WebP";
+  return text.slice(4, 8) === "ftyp" && /hei[cxms]|hev[cx]/.test(text) ? "HEIC" : null;
+}
+
+/**
+ * Orientation (1 to 8) in a WebP file's Exif, and where that chunk begins.
+ * @param {Uint8Array} bytes
+ */
+function turnOfWebp(bytes) {
+  const view = new DataView(bytes.buffer);
+  for (let at = 12; at + 8 <= bytes.length; ) {
+    const length = view.getUint32(at + 4, true);
+    if (String.fromCharCode(...bytes.subarray(at, at + 4)) === "EXIF") {
+      const tiff = at + (bytes[at + 8] === 0x45 ? 14 : 8), little = bytes[tiff] === 0x49;
+      const list = tiff + view.getUint32(tiff + 4, little), count = view.getUint16(list, little);
+      const entries = Array.from({ length: count }, (_, i) => list + 2 + 12 * i);
+      const entry = entries.find((entry) => view.getUint16(entry, little) === 0x112);
+      return { at, turn: entry ? view.getUint16(entry + 8, little) : 1 };
+    }
+    at += 8 + length + length % 2;
+  }
+  return { at: 0, turn: 1 };
+}
+
+/**
+ * What to show of a photo: itself, but for a turned WebP, which not every browser shows upright.
+ * @param {Blob} file
+ * @param {string} kind
+ */
+async function upright(file, kind) {
+  if (kind !== "WebP") return file;
+  const bytes = new Uint8Array(await file.arrayBuffer()), { at, turn } = turnOfWebp(bytes);
+  if (!(turn > 1 && turn < 9)) return file;
+  bytes.set([0x2d, 0x2d, 0x2d, 0x2d], at); // A chunk of a name that nothing reads: the picture as stored.
+  const stored = await createImageBitmap(new Blob([bytes], { type: "image/webp" })), { width: w, height: h } = stored;
+  const turns = [[-1, 0, 0, 1, w, 0], [-1, 0, 0, -1, w, h], [1, 0, 0, -1, 0, h],
+    [0, 1, 1, 0, 0, 0], [0, 1, -1, 0, h, 0], [0, -1, -1, 0, h, w], [0, -1, 1, 0, 0, w]];
+  const copy = Object.assign(document.createElement("canvas"), { width: turn > 4 ? h : w, height: turn > 4 ? w : h });
+  const [a, b, c, d, e, f] = turns[turn - 2];
+  pen(copy).setTransform(a, b, c, d, e, f);
+  pen(copy).drawImage(stored, 0, 0);
+  return pngOf(copy);
+}
+
+/** @param {HTMLCanvasElement} canvas @returns {Promise<Blob>} */
+export const pngOf = (canvas) => new Promise((done, fail) => {
+  canvas.toBlob((blob) => blob ? done(blob) : fail(new Refusal("This browser has no memory left for the picture.")), "image/png");
+});
+
+/**
+ * Where a picture can be seen, and its size as displayed; 0 where the browser cannot show it.
+ * @param {Blob} file
+ * @param {string} kind
+ */
+export async function show(file, kind) {
+  const image = new Image();
+  image.src = URL.createObjectURL(await upright(file, kind).catch(() => file));
+  const shown = await image.decode().then(() => true, () => false);
+  return { url: image.src, width: shown ? image.naturalWidth : 0, height: shown ? image.naturalHeight : 0 };
+}
+
+/**
+ * Opens a file that was chosen.
+ * @param {File} file
+ * @returns {Promise<Photo>}
+ */
+export async function open(file) {
+  const kind = await kindOf(file);
+  if (!kind) throw new Refusal(`${file.name} is not a JPEG, PNG, WebP or HEIC photo.`);
+  if (file.size > MAX_BYTES) throw new Refusal(`${file.name} has ${size(file.size)}. The limit is 10 MB.`);
+  const seen = await show(file, kind);
+  if (Math.max(seen.width, seen.height) > MAX_SIDE) {
+    URL.revokeObjectURL(seen.url);
+    throw new Refusal(`${file.name} has ${seen.width} × ${seen.height} pixels. The limit is 4096 × 4096.`);
+  }
+  return { file, name: file.name, kind, ...seen };
+}
