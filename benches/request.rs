@@ -27,7 +27,7 @@ use image::{DynamicImage, RgbImage};
 use lacuna::{
     geometry::Rect,
     mask::Mask,
-    picture::{self, Colour},
+    picture::{self, Colour, Limits},
     process,
     triton::{Models, Pool, Tile, Tls},
 };
@@ -94,7 +94,7 @@ async fn costs(gateway: &Gateway) {
 /// The least processor time, in milliseconds, that decoding and encoding these bytes takes. An encoder
 /// whose PNG is too large, by the limit that ours keeps, does not count.
 fn floor(file: &[u8], format: &str) -> f64 {
-    let header = picture::inspect(file).expect("a photo");
+    let header = picture::inspect(file, &Limits::DEFAULT).expect("a photo");
     let is_jpeg = header.format == picture::Format::Jpeg;
     let zune = || {
         if is_jpeg {
@@ -105,7 +105,8 @@ fn floor(file: &[u8], format: &str) -> f64 {
             black_box(decoder.decode_raw().expect("a PNG"));
         }
     };
-    let ours = || drop(black_box(picture::decode(file, &header).expect("a photo")));
+    let later = Instant::now() + Duration::from_secs(600);
+    let ours = || drop(black_box(picture::decode(file, &header, later).expect("a photo")));
     let decode = of_processor(zune).min(of_processor(ours));
 
     let image = decoded(file);
@@ -426,7 +427,7 @@ impl Photo {
         let mut encoder = png::Encoder::new(&mut png, width, height);
         encoder.set_color(png::ColorType::Rgb);
         encoder.write_header().and_then(|mut png| png.write_image_data(&smooth)).expect("a PNG");
-        assert!(jpeg.len().max(png.len()) <= picture::MAX_BYTES, "{} {}", jpeg.len(), png.len());
+        assert!(jpeg.len().max(png.len()) <= Limits::DEFAULT.bytes, "{} {}", jpeg.len(), png.len());
         Self { jpeg, png }
     }
 }

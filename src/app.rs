@@ -24,7 +24,8 @@ use tokio::{
 use crate::{
     config::{Config, Fail},
     gate::{Budget, Gate, Limits},
-    http::{self, Listener, Service, Stop, Tls, Tokens},
+    http::{self, Listener, Origins, Service, Stop, Tls, Tokens},
+    inpaint::Workshop,
     process, telemetry,
     triton::{self, Models, Pool},
 };
@@ -81,14 +82,16 @@ impl App {
         let names = vec![config.inpaint_model.clone(), config.segment_model.clone()];
         let own = config.triton_cert.as_deref().zip(config.triton_key.as_deref());
         let to_triton = triton::Tls::load(config.triton_ca.as_deref(), own)?;
+        let picture_limits = config.picture_limits();
         let pool = Pool::new(config.triton, to_triton, names);
+        let models = Models::new(pool, &config.inpaint_model, &config.segment_model);
         let service = Service {
             tokens,
             limits,
             uploads: Budget::new(UPLOADS),
             answers: Budget::new(ANSWERS),
-            gate,
-            models: Models::new(pool, &config.inpaint_model, &config.segment_model),
+            workshop: Workshop { limits: picture_limits, gate, models },
+            origins: Origins::new(config.cors_origins),
             timeout: config.request_timeout,
             draining: AtomicBool::new(false),
         };
@@ -153,7 +156,7 @@ async fn upkeep(metrics: PrometheusHandle, service: Arc<Service>) {
     loop {
         sleep(UPKEEP).await;
         metrics.run_upkeep();
-        if service.gate.load().working == 0 {
+        if service.workshop.gate.load().working == 0 {
             process::return_freed_memory();
         }
     }

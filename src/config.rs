@@ -4,7 +4,16 @@ use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::Parser;
 
-use crate::{telemetry::LogFormat, triton::Address};
+use crate::{
+    picture::{Limits, MB},
+    telemetry::LogFormat,
+    triton::Address,
+};
+
+/// The longest side that can be allowed: WebP holds no longer one.
+const LONGEST_SIDE: i64 = 16_383;
+/// The largest pixel count that can be allowed: at eight bytes a pixel an answer fits the budget of answers.
+const MOST_PIXELS: u64 = 64_000_000;
 
 /// Erases anything from a photo: `POST /inpaint`, in front of NVIDIA Triton.
 #[derive(Clone, Debug, Parser)]
@@ -112,6 +121,32 @@ pub struct Config {
     #[arg(long, env = "LACUNA_TRITON_KEY", value_name = "LACUNA_TRITON_KEY", requires = "triton_cert")]
     pub triton_key: Option<PathBuf>,
 
+    /// Web origins whose pages may call the API (CORS), https://host, separated by commas; * is every one,
+    /// and without it none may
+    #[arg(
+        long,
+        env = "LACUNA_CORS_ORIGINS",
+        value_name = "LACUNA_CORS_ORIGINS",
+        value_delimiter = ',',
+        value_parser = origin
+    )]
+    pub cors_origins: Vec<String>,
+
+    /// The largest photo or mask, in megabytes of 1 048 576 bytes
+    #[arg(long, env = "LACUNA_MAX_FILE_MB", value_name = "LACUNA_MAX_FILE_MB", default_value = "10")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub max_file_mb: u16,
+
+    /// The most pixels on a side of a photo or mask
+    #[arg(long, env = "LACUNA_MAX_SIDE", value_name = "LACUNA_MAX_SIDE", default_value = "4096")]
+    #[arg(value_parser = clap::value_parser!(u32).range(256..=LONGEST_SIDE))]
+    pub max_side: u32,
+
+    /// The most pixels of a photo or mask in all; 50000000 and a side of 8192 let photos of 48 megapixels in
+    #[arg(long, env = "LACUNA_MAX_PIXELS", value_name = "LACUNA_MAX_PIXELS", default_value = "16777216")]
+    #[arg(value_parser = clap::value_parser!(u64).range(65_536..=MOST_PIXELS))]
+    pub max_pixels: u64,
+
     /// Photos worked on at once
     #[arg(long, env = "LACUNA_MAX_CONCURRENT", value_name = "LACUNA_MAX_CONCURRENT", default_value = "8")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
@@ -184,6 +219,11 @@ impl Config {
         }
         Ok(self)
     }
+
+    /// How large photos and masks may be.
+    pub fn picture_limits(&self) -> Limits {
+        Limits { bytes: usize::from(self.max_file_mb) * MB, side: self.max_side, pixels: self.max_pixels }
+    }
 }
 
 /// A caller's name and token.
@@ -207,6 +247,19 @@ impl From<String> for NamedToken {
         let (name, token) = text.trim().split_once(':').unwrap_or(("", ""));
         Self { name: name.to_owned(), token: token.to_owned() }
     }
+}
+
+/// An origin as browsers write it: no path, no slash at the end.
+fn origin(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = |host: &str| {
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@".contains(&byte))
+    };
+    if text == "*" || host.is_some_and(plain) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err("must be https://host, http://host:port or *".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -239,6 +292,10 @@ mod tests {
             (["--max-queue=x", token], "LACUNA_MAX_QUEUE"),
             (["--request-timeout=0", token], "LACUNA_REQUEST_TIMEOUT"),
             (["--drain-timeout=never", token], "LACUNA_DRAIN_TIMEOUT"),
+            (["--max-file-mb=0", token], "LACUNA_MAX_FILE_MB"),
+            (["--max-side=20000", token], "LACUNA_MAX_SIDE"),
+            (["--max-pixels=1e9", token], "LACUNA_MAX_PIXELS"),
+            (["--cors-origins=https://a/", token], "LACUNA_CORS_ORIGINS"),
             (["--inpaint-model=", token], "LACUNA_INPAINT_MODEL"),
             (["--rate-burst=1", "--rate-per-minute=60"], "LACUNA_TOKENS"),
             (["--tokens=s3cret", token], "LACUNA_TOKENS"),
@@ -257,5 +314,9 @@ mod tests {
         assert_eq!(config.tokens.len(), 2);
         assert_eq!(config.listen.port(), 8080);
         assert_eq!(config.rate_per_minute.get(), 60);
+        // As long as proxies in front keep connections to us (nginx: 60 s), and longer.
+        assert!(config.idle_timeout >= Duration::from_secs(75));
+        assert_eq!(config.picture_limits(), Limits::DEFAULT);
+        assert!(config.cors_origins.is_empty());
     }
 }

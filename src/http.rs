@@ -2,6 +2,7 @@
 
 mod api;
 mod auth;
+mod cors;
 mod error;
 mod form;
 mod limit;
@@ -19,6 +20,7 @@ mod tables;
 mod tls;
 
 pub use auth::{Tokens, token_digest};
+pub use cors::Origins;
 pub use limit::Limits;
 pub use routes::{Service, admin, routes};
 pub use serve::{Listener, Stop, serve};

@@ -5,6 +5,8 @@ mod find;
 pub use find::{FindRequest, Found, Target, find};
 
 use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,7 +20,7 @@ use crate::{
     gate::{Full, Gate, Permit},
     geometry::Rect,
     mask::Mask,
-    picture::{self, Header, Original, OutputFormat, Picture},
+    picture::{self, Header, Limits, Original, OutputFormat, Picture},
     tile,
     triton::{self, Models},
     window::{self, Window},
@@ -124,6 +126,15 @@ impl Timings {
     }
 }
 
+/// What the log tells of a request, as far as it got.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// What the photo's first bytes say.
+    pub photo: Option<Header>,
+    /// The replicas that found the subject or filled windows.
+    pub replicas: BTreeSet<SocketAddr>,
+}
+
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -148,8 +159,8 @@ pub enum Error {
     /// Too much waits already.
     #[error(transparent)]
     Overloaded(#[from] Full),
-    /// The deadline passed while the request waited for its turn, or between two steps.
-    #[error("the deadline passed in the queue or between two steps")]
+    /// The deadline passed while the request waited for its turn, or in a step.
+    #[error("the deadline passed in the queue or in a step")]
     Late,
     /// The networks gave no answer.
     #[error(transparent)]
@@ -159,18 +170,36 @@ pub enum Error {
     Internal(String),
 }
 
-/// Answers a request, or says why not, before `deadline`.
+/// What requests are worked on with.
+#[derive(Debug)]
+pub struct Workshop {
+    /// How large photos and masks may be.
+    pub limits: Limits,
+    /// Admission to the work.
+    pub gate: Gate,
+    /// The networks.
+    pub models: Models,
+}
+
+/// Answers a request, or says why not, before `deadline`. What is found out on the way is put into `facts`.
 ///
 /// # Errors
 /// As [`Error`] says.
-pub async fn run(request: Request, gate: &Gate, models: &Models, deadline: Instant) -> Result<Done, Error> {
-    let header = picture::inspect(&request.photo).map_err(Error::Photo)?;
+pub async fn run(
+    request: Request,
+    workshop: &Workshop,
+    deadline: Instant,
+    facts: &mut Facts,
+) -> Result<Done, Error> {
+    let limits = &workshop.limits;
+    let header = picture::inspect(&request.photo, limits).map_err(Error::Photo)?;
+    facts.photo = Some(header);
     let mask_header = match &request.region {
-        Region::Mask(file) => Some(picture::inspect(file).map_err(Error::Mask)?),
+        Region::Mask(file) => Some(picture::inspect(file, limits).map_err(Error::Mask)?),
         Region::Box { .. } | Region::Subject => None,
     };
     let decoded = header.decoded + mask_header.map_or(0, |header| header.decoded);
-    let mut context = RequestContext::enter(decoded, gate, models, deadline).await?;
+    let mut context = RequestContext::enter(decoded, workshop, deadline, facts).await?;
 
     let original = request.photo.clone();
     let picture = context.decode(request.photo, header).await?;
@@ -193,7 +222,8 @@ pub async fn run(request: Request, gate: &Gate, models: &Models, deadline: Insta
     let encoded = context.encode(original, header, picture, hole, request.format).await?;
 
     let half = (share > 0.5).then(|| format!("hole covers {:.0}% of the image", share * 100.0));
-    let warnings = half.into_iter().chain(encoded.warning.map(str::to_owned)).collect();
+    let others = context.warnings.into_iter().chain(encoded.warnings).map(str::to_owned);
+    let warnings = half.into_iter().chain(others).collect();
     Ok(Done { bytes: encoded.bytes, model, warnings, timings: context.timings })
 }
 
@@ -215,25 +245,29 @@ struct RequestContext<'a> {
     models: &'a Models,
     deadline: Instant,
     timings: Timings,
+    facts: &'a mut Facts,
+    /// What the caller should know, so far.
+    warnings: Vec<&'static str>,
 }
 
 impl<'a> RequestContext<'a> {
     /// Waits for a turn for a request whose pictures take `decoded` bytes.
     async fn enter(
         decoded: u64,
-        gate: &Gate,
-        models: &'a Models,
+        Workshop { gate, models, .. }: &'a Workshop,
         deadline: Instant,
+        facts: &'a mut Facts,
     ) -> Result<RequestContext<'a>, Error> {
         let mut timings = Timings::default();
         let queued = Instant::now();
         let permit = timeout_at(deadline.into(), gate.enter(decoded)).await.map_err(|_| Error::Late)??;
         timings.add("queue", queued);
-        Ok(Self { permit: Arc::new(permit), models, deadline, timings })
+        Ok(Self { permit: Arc::new(permit), models, deadline, timings, facts, warnings: vec![] })
     }
 
     async fn decode(&mut self, file: Bytes, header: Header) -> Result<Picture, Error> {
-        self.work("decode", move || picture::decode(&file, &header)).await?.map_err(Error::Photo)
+        let deadline = self.deadline;
+        self.work("decode", move || picture::decode(&file, &header, deadline)).await?.map_err(Error::Photo)
     }
 
     async fn mask_from_file(
@@ -243,12 +277,15 @@ impl<'a> RequestContext<'a> {
         header: Option<Header>,
     ) -> Result<(Picture, Mask), Error> {
         let header = header.ok_or_else(|| Error::Internal("a mask that was not inspected".to_owned()))?;
+        let deadline = self.deadline;
         let mask = self.work("mask", move || {
-            let mask = picture::decode(&file, &header)?;
+            let mut mask = picture::decode(&file, &header, deadline)?;
+            let warning = mask.fit(&photo);
             let mask = Mask::from_levels(mask.width(), mask.height(), &mask.luma8_over_black(), 128);
-            Ok((mask.resized(photo.width(), photo.height()), photo))
+            Ok((mask.resized(photo.width(), photo.height()), photo, warning))
         });
-        let (mask, photo) = mask.await?.map_err(Error::Mask)?;
+        let (mask, photo, warning) = mask.await?.map_err(Error::Mask)?;
+        self.warnings.extend(warning);
         match mask.is_empty() {
             true => Err(Error::EmptyMask),
             false => Ok((photo, mask)),
@@ -286,8 +323,9 @@ impl<'a> RequestContext<'a> {
             let called = Instant::now();
             let fills =
                 try_join_all(tiles.into_iter().map(|tile| self.models.inpaint(tile, self.deadline.into())));
-            let (fills, labels): (Vec<_>, Vec<_>) = fills.await?.into_iter().unzip();
-            model = labels.into_iter().next_back().unwrap_or(model);
+            let (fills, origins): (Vec<_>, Vec<_>) = fills.await?.into_iter().unzip();
+            self.facts.replicas.extend(origins.iter().map(|origin| origin.replica));
+            model = origins.into_iter().next_back().map_or(model, |origin| origin.label);
             self.timings.add("inpaint", called);
 
             let feather = Arc::clone(&feather);
@@ -327,17 +365,23 @@ impl<'a> RequestContext<'a> {
     ) -> Result<T, Error> {
         let started = Instant::now();
         // Work that nobody waits for any more is not begun.
-        if started >= self.deadline {
-            return Err(Error::Late);
-        }
+        self.in_time()?;
         let permit = Arc::clone(&self.permit);
         let span = tracing::info_span!("step", otel.name = step);
         let done = spawn_blocking(move || {
             let _permit = permit;
             span.in_scope(run)
         });
-        let done = done.await.map_err(|error| Error::Internal(format!("{step}: {error}")))?;
+        // What goes on after the deadline has its permit until it ends, which it soon does: no step of ours
+        // takes long, and a decoder of another process is ended.
+        let done = timeout_at(self.deadline.into(), done).await.map_err(|_| Error::Late)?;
+        let done = done.map_err(|error| Error::Internal(format!("{step}: {error}")))?;
         self.timings.add(step, started);
+        self.in_time()?;
         Ok(done)
+    }
+
+    fn in_time(&self) -> Result<(), Error> {
+        if Instant::now() < self.deadline { Ok(()) } else { Err(Error::Late) }
     }
 }

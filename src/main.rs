@@ -38,7 +38,12 @@ enum Command {
     },
     /// Decodes a HEIC file from standard input; for the gateway's own use
     #[command(name = picture::HEIC_COMMAND, hide = true)]
-    DecodeHeic,
+    DecodeHeic {
+        /// Bytes of memory that it may take
+        memory: u64,
+        /// Milliseconds that it may take
+        milliseconds: u64,
+    },
 }
 
 #[derive(Subcommand)]
@@ -55,7 +60,9 @@ fn main() -> ExitCode {
     unsafe { process::unset_empty_settings() };
     let cli = Cli::parse();
     let done = match cli.command {
-        Some(Command::DecodeHeic) => return picture::decode_heic_from_stdin(),
+        Some(Command::DecodeHeic { memory, milliseconds }) => {
+            return picture::decode_heic_from_stdin(memory, milliseconds);
+        }
         Some(Command::Erase(asked)) => match run_erase(*asked) {
             Ok(status) => return status,
             Err(error) => Err(error),

@@ -2,6 +2,9 @@
 
 mod components;
 mod dilate;
+mod sparse;
+
+pub use sparse::Sparse;
 
 use crate::geometry::Rect;
 

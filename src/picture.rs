@@ -1,16 +1,20 @@
 //! Photos: bounded decoding of what callers send, and exact encoding of what they get.
 
+mod colour;
 mod decode;
 mod encode;
 mod error;
+mod fit;
 mod heic;
+mod limits;
 mod rgb;
 mod turn;
 
-pub use decode::{Format, Header, MAX_BYTES, MAX_SIDE, decode, inspect};
+pub use decode::{Format, Header, decode, inspect};
 pub use encode::{EncodeError, Encoded, Original, OutputFormat, encode};
 pub use error::Error;
 pub use heic::{COMMAND as HEIC_COMMAND, decode_from_stdin as decode_heic_from_stdin};
+pub use limits::{Limits, MB};
 pub use png_strips::Colour;
 pub use rgb::luma;
 

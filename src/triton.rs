@@ -19,7 +19,7 @@ pub use pool::{Pool, PoolStatus};
 pub use replica::ReplicaStatus;
 pub use tile::{SEGMENTER_SIDE, Tile};
 
-use std::{path::Path, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use ndarray::{Array2, Array3, Axis};
 use tokio::time::Instant;
@@ -64,6 +64,15 @@ impl Tls {
     }
 }
 
+/// Where an answer came from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The label of the model: the `label` parameter of its configuration where it ran, or its name.
+    pub label: String,
+    /// The replica.
+    pub replica: SocketAddr,
+}
+
 /// The two networks a photo needs, wherever they run.
 #[derive(Clone, Debug)]
 pub struct Models {
@@ -88,12 +97,11 @@ impl Models {
         self.pool.serves(&self.inpaint)
     }
 
-    /// The square of `tile` with its hole filled, `[S, S, 3]` RGB, and the label of the model that filled it:
-    /// the `label` parameter of its configuration where it ran, or its name.
+    /// The square of `tile` with its hole filled, `[S, S, 3]` RGB, and who filled it.
     ///
     /// # Errors
     /// As [`Error`] says; [`Error::Failed`] includes an answer of another shape.
-    pub async fn inpaint(&self, tile: Tile, deadline: Instant) -> Result<(Array3<u8>, String), Error> {
+    pub async fn inpaint(&self, tile: Tile, deadline: Instant) -> Result<(Array3<u8>, Origin), Error> {
         let (height, width, _) = tile.image.dim();
         let call = Call {
             model: &self.inpaint,
@@ -104,17 +112,16 @@ impl Models {
             output: "output",
             shape: [1, height, width, 3],
         };
-        let (output, label) = self.pool.infer(call, deadline).await?;
+        let (output, origin) = self.pool.infer(call, deadline).await?;
         let filled = Array3::from_shape_vec((height, width, 3), output);
-        Ok((filled.expect("its length was checked. This is a bug."), label))
+        Ok((filled.expect("its length was checked. This is a bug."), origin))
     }
 
-    /// The subject of a picture `[1024, 1024, 3]` RGB: its alpha, `[1024, 1024]`, and the label of the model
-    /// that found it.
+    /// The subject of a picture `[1024, 1024, 3]` RGB: its alpha, `[1024, 1024]`, and who found it.
     ///
     /// # Errors
     /// As [`Error`] says; [`Error::Failed`] includes an answer of another shape.
-    pub async fn segment(&self, image: Array3<u8>, deadline: Instant) -> Result<(Array2<u8>, String), Error> {
+    pub async fn segment(&self, image: Array3<u8>, deadline: Instant) -> Result<(Array2<u8>, Origin), Error> {
         let side = SEGMENTER_SIDE as usize;
         let call = Call {
             model: &self.segment,
@@ -122,8 +129,8 @@ impl Models {
             output: "alpha",
             shape: [1, side, side, 1],
         };
-        let (alpha, label) = self.pool.infer(call, deadline).await?;
+        let (alpha, origin) = self.pool.infer(call, deadline).await?;
         let alpha = Array2::from_shape_vec((side, side), alpha);
-        Ok((alpha.expect("its length was checked. This is a bug."), label))
+        Ok((alpha.expect("its length was checked. This is a bug."), origin))
     }
 }

@@ -5,7 +5,10 @@
 //! it. A hole too large for the largest square is followed piece by piece when it is thin (a power
 //! line), and otherwise shown scaled down. Everything here is a function of the mask alone.
 
-use crate::{geometry::Rect, mask::Mask};
+use crate::{
+    geometry::Rect,
+    mask::{Mask, Sparse},
+};
 
 /// The sides a window may have, in pixels of the model's input. Few, so that requests share batches.
 pub const SIDES: [u32; 4] = [256, 512, 768, 1024];
@@ -60,9 +63,10 @@ impl Window {
 /// pixel of the mask lies in the core of one of them at least. Empty for an empty mask.
 pub fn plan(mask: &Mask) -> Vec<Window> {
     let photo = Rect::of_size(mask.width(), mask.height());
-    let mut groups = groups(mask);
+    let open = Sparse::from(mask);
+    let mut groups = groups(mask, &open);
     join_where_cheaper(&mut groups, photo);
-    let mut cover = Cover { mask, photo, open: mask.clone(), windows: Vec::new(), ends: Vec::new() };
+    let mut cover = Cover { mask: open.clone(), photo, open, windows: Vec::new(), ends: Vec::new() };
     while !cover.reaches(&groups) {
         let joined = join_nearest(&mut groups);
         cover.reopen(joined);
@@ -73,12 +77,12 @@ pub fn plan(mask: &Mask) -> Vec<Window> {
 }
 
 /// The boxes of the mask's connected parts, near ones together.
-fn groups(mask: &Mask) -> Vec<Rect> {
+fn groups(mask: &Mask, sparse: &Sparse) -> Vec<Rect> {
     let mut grown = mask.dilate(GROUPING);
     loop {
         let parts = grown.components();
         if parts.len() <= MAX_GROUPS {
-            return parts.iter().filter_map(|part| mask.bounds_within(part.bounds)).collect();
+            return parts.iter().filter_map(|part| sparse.bounds_within(part.bounds)).collect();
         }
         grown = grown.dilate(2 * GROUPING);
     }
@@ -126,17 +130,17 @@ fn join_nearest(groups: &mut Vec<Rect>) -> usize {
 /// The windows of the groups so far. Groups are joined one by one until their windows are few enough; what
 /// is before a joined group stays, and what is behind it is given back pixel by pixel. A copy of the set for
 /// each try would cost more than all the rest, and a caller chooses how many tries there are.
-struct Cover<'a> {
-    mask: &'a Mask,
+struct Cover {
+    mask: Sparse,
     photo: Rect,
     /// What no window fills yet.
-    open: Mask,
+    open: Sparse,
     windows: Vec<Window>,
     /// How many windows there were after each group.
     ends: Vec<usize>,
 }
 
-impl Cover<'_> {
+impl Cover {
     /// Adds the windows of the groups that have none yet, and says whether they stay within
     /// [`MAX_WINDOWS`]. Ends with the first window too many: the rest would not make them fewer. A pixel
     /// that an earlier window fills is left to it.
@@ -170,12 +174,22 @@ impl Cover<'_> {
 
     /// Takes back all windows but the first `count`.
     fn keep(&mut self, count: usize) {
-        for undone in self.windows.split_off(count) {
-            self.open.copy_rect(self.mask, undone.core);
-            for kept in &self.windows {
-                if let Some(filled) = kept.core.intersection(&undone.core) {
-                    self.open.clear_rect(filled);
-                }
+        let undone: Vec<Rect> = self.windows.split_off(count).iter().map(|window| window.core).collect();
+        let Some(all) = undone.iter().copied().reduce(|a, b| a.union(&b)) else { return };
+        // Windows that lie over each other are taken back at once.
+        if undone.iter().map(Rect::area).sum::<u64>() < all.area() {
+            undone.into_iter().for_each(|core| self.refill(core));
+        } else {
+            self.refill(all);
+        }
+    }
+
+    /// Makes what is open inside `rect` what no window fills.
+    fn refill(&mut self, rect: Rect) {
+        self.open.copy_rect(&self.mask, rect);
+        for window in &self.windows {
+            if let Some(filled) = window.core.intersection(&rect) {
+                self.open.clear_rect(filled);
             }
         }
     }
@@ -186,9 +200,15 @@ impl Cover<'_> {
     fn follow(&mut self, hole: Rect) -> bool {
         let earlier = self.windows.len();
         SIDES[1..].iter().any(|&side| {
+            let length = side - side / 3;
+            // What takes too many windows however they lie is not tried: a caller chooses how often.
+            let least = self.open.blocks_within(hole).div_ceil(Sparse::blocks_of_square(length));
+            if least > (MAX_WINDOWS - earlier) as u64 {
+                return false;
+            }
             let mut open = Some(hole);
             while let Some(rest) = open {
-                let window = around(next_piece(&self.open, rest, side - side / 3), side, side, self.photo);
+                let window = around(next_piece(&self.open, rest, length), side, side, self.photo);
                 let thin = self.open.count_within(window.source) * 3 <= window.source.area();
                 if self.windows.len() >= MAX_WINDOWS || !thin {
                     self.keep(earlier);
@@ -241,7 +261,7 @@ fn shrunken(hole: Rect, photo: Rect) -> Window {
 
 /// The box of the first part of `open` inside `rest`, no longer than `length` either way: the end of
 /// `rest` along its longer side, and the first of what lies there across it.
-fn next_piece(open: &Mask, rest: Rect, length: u32) -> Rect {
+fn next_piece(open: &Sparse, rest: Rect, length: u32) -> Rect {
     let end = |rect: Rect, along_x: bool| match along_x {
         true => Rect { width: rect.width.min(length), ..rect },
         false => Rect { height: rect.height.min(length), ..rect },

@@ -58,7 +58,10 @@ def test_every_service_is_locked_down_and_limited() -> None:
 
 @pytest.mark.parametrize("name", ["gateway", "gateway-gpu", "triton", "triton-gpu"])
 def test_stopping_waits_longer_than_the_drain(name: str) -> None:
-    assert seconds(services(*EVERY_PROFILE)[name]["stop_grace_period"]) > DRAIN_SECONDS[name.removesuffix("-gpu")]
+    assert (
+        seconds(services(*EVERY_PROFILE)[name]["stop_grace_period"])
+        > DRAIN_SECONDS[name.removesuffix("-gpu")]
+    )
 
 
 def test_triton_has_no_way_out() -> None:

@@ -162,6 +162,20 @@ def test_pods_may_take_longer_to_end_than_they_need(component: str, most: int) -
     assert pod(render(*TOKENS), component)["terminationGracePeriodSeconds"] > most
 
 
+@pytest.mark.parametrize(
+    ("settings", "drain"),
+    [
+        (("LACUNA_REQUEST_TIMEOUT=300",), 300),
+        (("LACUNA_DRAIN_TIMEOUT=40.5",), 40.5),
+        (("LACUNA_REQUEST_TIMEOUT=60", "LACUNA_DRAIN_TIMEOUT=200"), 200),
+    ],
+)
+def test_the_grace_period_follows_the_drain(settings: tuple[str, ...], drain: float) -> None:
+    flags = [f"--set=gateway.settings.{setting}" for setting in settings]
+    grace = pod(render(*TOKENS, *flags), "gateway")["terminationGracePeriodSeconds"]
+    assert 5 + drain < grace < 5 + drain + 20
+
+
 def test_tokens_are_mounted_in_a_way_that_follows_the_secret() -> None:
     spec = pod(render(*TOKENS), "gateway")
     (container,) = spec["containers"]

@@ -13,6 +13,7 @@ LACUNA = [
     "lacuna_requests_total",
     "lacuna_request_seconds",
     "lacuna_step_seconds",
+    "lacuna_upload_seconds",
     "lacuna_queue_waiting",
     "lacuna_at_work",
     "lacuna_work_bytes",
@@ -48,7 +49,7 @@ METRIC = re.compile(r"\b(?:lacuna|process|nv)_[a-z_]+")
 def known(name: str) -> bool:
     return name in LACUNA + TRITON + ["up"] or any(
         name == f"lacuna_{histogram}_seconds_{part}"
-        for histogram in ("request", "step")
+        for histogram in ("request", "step", "upload")
         for part in ("bucket", "sum", "count")
     )
 

@@ -11,7 +11,8 @@ use clap::Parser;
 use lacuna::{
     config::Config,
     gate::{Budget, Gate, Limits},
-    http::{self, Service, Tokens, routes},
+    http::{self, Origins, Service, Tokens, routes},
+    inpaint::Workshop,
     triton::{Models, Pool, Tls},
 };
 use libfuzzer_sys::fuzz_target;
@@ -30,8 +31,13 @@ static SERVICE: LazyLock<Arc<Service>> = LazyLock::new(|| {
         tokens: Tokens::load(&config).unwrap(),
         limits: http::Limits::new(None, false).unwrap(),
         uploads: Budget::new(64 << 20),
-        gate: Gate::new(Limits { workers: 1, queue: 1, decoded: 64 << 20 }),
-        models: Models::new(Pool::new(Vec::new(), Tls::default(), Vec::new()), "fill", "segment"),
+        answers: Budget::new(64 << 20),
+        workshop: Workshop {
+            limits: config.picture_limits(),
+            gate: Gate::new(Limits { workers: 1, queue: 1, decoded: 64 << 20 }),
+            models: Models::new(Pool::new(Vec::new(), Tls::default(), Vec::new()), "fill", "segment"),
+        },
+        origins: Origins::new(vec![]),
         timeout: Duration::from_secs(5),
         draining: AtomicBool::new(false),
     })

@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from local_stack import places
@@ -13,8 +15,9 @@ from local_stack.triton import Triton, end_process, end_with_parent
 TOKEN = "local-dev-token"
 LISTEN = "127.0.0.1:8080"
 ADMIN_PORT = 9090
-DRAIN_SECONDS = 60
-"""How long the gateway may take to finish what it has begun."""
+REQUEST_SECONDS = 120.0
+"""How long a request may take, and with it the gateway's end, unless a setting says otherwise."""
+AIR_SECONDS = 5.0
 
 
 class Gateway:
@@ -44,7 +47,15 @@ class Gateway:
 
     def stop(self) -> int:
         """Ends it when what it has begun is finished; gives its status."""
-        return end_process(self._process, DRAIN_SECONDS)
+        return end_process(self._process, drain_seconds(os.environ) + AIR_SECONDS)
+
+
+def drain_seconds(environment: Mapping[str, str]) -> float:
+    """How long the gateway may take to finish what it has begun; a wrong setting ends its start."""
+    for name in ("LACUNA_DRAIN_TIMEOUT", "LACUNA_REQUEST_TIMEOUT"):
+        with suppress(ValueError):
+            return float(environment.get(name, ""))
+    return REQUEST_SECONDS
 
 
 def check_startable() -> None:

@@ -7,7 +7,7 @@ use warp::http::HeaderName;
 use super::problem::Problem;
 use crate::{
     inpaint::{MAX_DILATION, Mode},
-    picture::{MAX_BYTES, MAX_SIDE, OutputFormat},
+    picture::{Limits, MB, OutputFormat},
 };
 
 /// Where requests go.
@@ -228,8 +228,9 @@ impl Field {
                 "Radius in pixels, 0 to {MAX_DILATION}, by which the mask is grown on all sides; `/inpaint` grows what it is sent by itself."
             ),
             Self::File => format!(
-                "The photo: JPEG, PNG, WebP or HEIC, told apart by content and not by name; up to {} MiB and {MAX_SIDE} x {MAX_SIDE} pixels.",
-                MAX_BYTES >> 20
+                "The photo: JPEG, PNG, WebP or HEIC, told apart by content and not by name; up to {} MiB and {side} x {side} pixels, unless the operator set other limits.",
+                Limits::DEFAULT.bytes / MB,
+                side = Limits::DEFAULT.side,
             ),
             Self::Mask => "What to erase, as a picture in any of these formats: grey of 128 and more is erased, the rest is kept. Colours count by their luma, transparency as black. A mask of another size is scaled to the photo, nearest neighbour.".to_owned(),
             Self::X => "Left edge of a box to erase, in pixels of the photo as displayed. A box needs all of `x`, `y`, `w` and `h`, lies in the photo, and is ignored beside a mask.".to_owned(),
@@ -310,8 +311,8 @@ impl Header {
                 format!("How the region was given: {}.", names.join(", "))
             }
             Self::Model => "The model that filled the region, or found it.".to_owned(),
-            Self::Latency => "Whole milliseconds in the service.".to_owned(),
-            Self::Warning => "Only where there is something to tell: the region covers over half of the photo, or the format cannot hold the photo's depth or alpha. Several are separated by semicolons.".to_owned(),
+            Self::Latency => "Whole milliseconds in the service, without the time that the upload took.".to_owned(),
+            Self::Warning => "Only where there is something to tell: the region covers over half of the photo, the mask does not have the photo's proportions, or the answer cannot hold the photo's depth, alpha or colour space. Several are separated by semicolons.".to_owned(),
             Self::RequestId => "The request's id, on every answer: the one that was sent, or one of ours. Quote it when you report an error.".to_owned(),
             Self::ServerTiming => "Milliseconds for each step (W3C Server Timing).".to_owned(),
             Self::RateLimitPolicy => "The token's quota: `q` requests at once, and `w` seconds until all of them are back (IETF draft \"RateLimit header fields for HTTP\").".to_owned(),

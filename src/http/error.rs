@@ -5,7 +5,11 @@ use std::time::Duration;
 use warp::http::StatusCode;
 
 use super::problem::Problem;
-use crate::{inpaint, picture, triton};
+use crate::{
+    inpaint,
+    picture::{self, Limits},
+    triton,
+};
 
 /// Why a request is refused or failed.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub enum ApiError {
     RateLimited(Duration),
     /// The token has as many requests in flight as it may.
     TooManyAtOnce,
+    /// A file, or the body, is larger than we take.
+    TooLarge(Limits),
     /// The body or its form cannot be used: how, and the detail of the message.
     Form(Problem, String),
     /// Too much is being uploaded, or the shared quotas cannot be had and must be.
@@ -41,6 +47,7 @@ impl ApiError {
             Self::Unauthorized => Problem::Unauthorized,
             Self::RateLimited(_) => Problem::RateLimited,
             Self::TooManyAtOnce => Problem::TooManyAtOnce,
+            Self::TooLarge(_) => Problem::TooLarge,
             Self::Form(problem, _) => *problem,
             Self::Overloaded | Self::AnswersHeld => Problem::Overloaded,
             Self::Inpaint(error) => of_inpaint(error),
@@ -51,10 +58,16 @@ impl ApiError {
     /// The message to the caller.
     pub fn message(&self) -> String {
         use inpaint::Error as E;
+        use picture::Error as P;
         let detail = match self {
+            // The limits are the operator's.
+            Self::TooLarge(limits)
+            | Self::Inpaint(E::Photo(P::TooLarge(limits)) | E::Mask(P::TooLarge(limits))) => {
+                return limits.to_string();
+            }
             Self::MethodNotAllowed(allow) => (*allow).to_owned(),
             Self::Form(_, detail) => detail.clone(),
-            Self::Inpaint(E::Photo(picture::Error::Invalid(cause))) => cause.clone(),
+            Self::Inpaint(E::Photo(P::Invalid(cause))) => cause.clone(),
             Self::Inpaint(E::Mask(error)) => error.to_string(),
             _ => String::new(),
         };
@@ -95,7 +108,7 @@ fn of_inpaint(error: &inpaint::Error) -> Problem {
         E::BoxOutside => Problem::BoxOutside,
         E::PointOutside => Problem::PointOutside,
         E::NoSubject => Problem::NoSubject,
-        E::Photo(P::TooLarge) | E::Mask(P::TooLarge) => Problem::TooLarge,
+        E::Photo(P::TooLarge(_)) | E::Mask(P::TooLarge(_)) => Problem::TooLarge,
         E::Photo(P::UnknownFormat) => Problem::UnknownFormat,
         E::Photo(P::Animated) => Problem::AnimatedImage,
         E::Photo(P::Invalid(_)) => Problem::BrokenImage,
@@ -128,6 +141,7 @@ mod tests {
             (ApiError::Unauthorized, 401, "unauthorized"),
             (ApiError::RateLimited(Duration::from_millis(1)), 429, "rate_limit_exceeded"),
             (ApiError::TooManyAtOnce, 429, "rate_limit_exceeded"),
+            (ApiError::TooLarge(Limits::DEFAULT), 413, "payload_too_large"),
             (ApiError::Form(Problem::RepeatedField, "x".to_owned()), 400, "invalid_request"),
             (ApiError::Form(Problem::BadDilation, String::new()), 400, "invalid_dilation"),
             (ApiError::Overloaded, 503, "overloaded"),
@@ -137,11 +151,11 @@ mod tests {
             (ApiError::Inpaint(E::EmptyMask), 400, "empty_mask"),
             (ApiError::Inpaint(E::BoxOutside), 400, "invalid_bbox"),
             (ApiError::Inpaint(E::NoSubject), 422, "no_subject_detected"),
-            (ApiError::Inpaint(E::Photo(P::TooLarge)), 413, "payload_too_large"),
+            (ApiError::Inpaint(E::Photo(P::TooLarge(Limits::DEFAULT))), 413, "payload_too_large"),
             (ApiError::Inpaint(E::Photo(P::UnknownFormat)), 415, "unsupported_media_type"),
             (ApiError::Inpaint(E::Photo(P::Animated)), 400, "invalid_image"),
             (ApiError::Inpaint(E::Photo(P::Invalid(text()))), 400, "invalid_image"),
-            (ApiError::Inpaint(E::Mask(P::TooLarge)), 413, "payload_too_large"),
+            (ApiError::Inpaint(E::Mask(P::TooLarge(Limits::DEFAULT))), 413, "payload_too_large"),
             (ApiError::Inpaint(E::Mask(P::UnknownFormat)), 400, "invalid_mask"),
             (ApiError::Inpaint(E::Mask(P::Animated)), 400, "invalid_mask"),
             (ApiError::Inpaint(E::Mask(P::Invalid(text()))), 400, "invalid_mask"),

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     gate::{Budget, Reservation},
     inpaint::{FindRequest, MAX_DILATION, Region, Request, Target},
-    picture::{MAX_BYTES, OutputFormat},
+    picture::{Limits, OutputFormat},
 };
 
 /// How long a body may take to arrive.
@@ -41,11 +41,9 @@ pub const MAX_FIELDS: usize = 64;
 /// come: with each the parser looks through it from the start.
 const MAX_BETWEEN: u64 = 64 * 1024;
 const MAX_PIECES: u32 = 1024;
-/// The largest body, in bytes.
-const MAX_BODY: u64 = 2 * MAX_BYTES as u64 + REST;
 /// How much of a body that nobody wants is read so that its sender gets to our answer, and for how
 /// long: many clients look for an answer only once they have sent everything.
-const LINGER_BYTES: u64 = 3 * MAX_BYTES as u64;
+const LINGER_BYTES: u64 = 30 << 20;
 const LINGER_TIME: Duration = Duration::from_secs(10);
 
 /// The body of a request, as it streams in.
@@ -156,6 +154,7 @@ impl Body {
 /// A form, as far as it is of the API.
 pub struct Form {
     endpoint: Endpoint,
+    limits: Limits,
     values: Vec<(Field, Bytes)>,
 }
 
@@ -168,6 +167,7 @@ pub async fn read(
     headers: &HeaderMap,
     body: &mut Body,
     uploads: &Budget,
+    limits: Limits,
 ) -> Result<Form, ApiError> {
     let content_type =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -177,19 +177,20 @@ pub async fn read(
     }
     let length =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > MAX_BODY) {
-        return Err(bad(Problem::TooLarge));
+    let largest = limits.bytes as u64;
+    let whole = 2 * largest + REST;
+    if length.is_some_and(|length| length > whole) {
+        return Err(ApiError::TooLarge(limits));
     }
 
     let parsed = Arc::clone(&body.parsed);
     let chunks = stream::unfold(body, |body| async { body.keep(uploads).await.map(|chunk| (chunk, body)) });
-    let limits = SizeLimit::new().whole_stream(MAX_BODY).per_field(MAX_FIELD);
-    let sizes =
-        pictures(endpoint).fold(limits, |sizes, field| sizes.for_field(field.name(), MAX_BYTES as u64));
+    let sizes = SizeLimit::new().whole_stream(whole).per_field(MAX_FIELD);
+    let sizes = pictures(endpoint).fold(sizes, |sizes, field| sizes.for_field(field.name(), largest));
     let mut form = Multipart::with_constraints(chunks, boundary, Constraints::new().size_limit(sizes));
-    let mut fields = Form { endpoint, values: vec![] };
+    let mut fields = Form { endpoint, limits, values: vec![] };
     let mut count = 0;
-    while let Some(field) = form.next_field().await.map_err(|error| of_multer(endpoint, error))? {
+    while let Some(field) = form.next_field().await.map_err(|error| fields.of_multer(error))? {
         count += 1;
         if count > MAX_FIELDS {
             return Err(bad(Problem::TooManyFields));
@@ -212,7 +213,7 @@ impl Form {
     async fn take(&mut self, part: multer::Field<'_>) -> Result<u64, ApiError> {
         let field = self.endpoint.fields().iter().copied().find(|field| part.name() == Some(field.name()));
         let chosen = part.file_name() != Some("");
-        let bytes = part.bytes().await.map_err(|error| of_multer(self.endpoint, error))?;
+        let bytes = part.bytes().await.map_err(|error| self.of_multer(error))?;
         let length = bytes.len() as u64;
         let Some(field) = field else { return Ok(length) };
         // A browser's form sends a nameless, empty file where none was chosen.
@@ -227,6 +228,30 @@ impl Form {
         }
         self.values.push((field, bytes));
         Ok(length)
+    }
+
+    fn of_multer(&self, error: multer::Error) -> ApiError {
+        use multer::Error as E;
+        match error {
+            E::StreamSizeExceeded { .. } => ApiError::TooLarge(self.limits),
+            E::FieldSizeExceeded { field_name, .. } => {
+                let name = field_name.unwrap_or_default();
+                match pictures(self.endpoint).any(|field| field.name() == name) {
+                    true => ApiError::TooLarge(self.limits),
+                    false => ApiError::Form(Problem::LongField, name),
+                }
+            }
+            E::StreamReadFailed(cause) => match cause.downcast_ref::<BodyError>() {
+                Some(BodyError::Late) => bad(Problem::BodyTimeout),
+                Some(BodyError::Full) => ApiError::Overloaded,
+                Some(BodyError::Header) => bad(Problem::LongPartHeader),
+                _ => bad(Problem::BrokenBody),
+            },
+            E::IncompleteStream | E::IncompleteFieldData { .. } | E::IncompleteHeaders => {
+                bad(Problem::IncompleteForm)
+            }
+            other => ApiError::Form(Problem::MalformedForm, other.to_string()),
+        }
     }
 
     /// The content of a field, if it is there.
@@ -335,28 +360,4 @@ fn bad(problem: Problem) -> ApiError {
 
 fn of_field(problem: Problem, field: Field) -> ApiError {
     ApiError::Form(problem, field.name().to_owned())
-}
-
-fn of_multer(endpoint: Endpoint, error: multer::Error) -> ApiError {
-    use multer::Error as E;
-    match error {
-        E::StreamSizeExceeded { .. } => bad(Problem::TooLarge),
-        E::FieldSizeExceeded { field_name, .. } => {
-            let name = field_name.unwrap_or_default();
-            match pictures(endpoint).any(|field| field.name() == name) {
-                true => bad(Problem::TooLarge),
-                false => ApiError::Form(Problem::LongField, name),
-            }
-        }
-        E::StreamReadFailed(cause) => match cause.downcast_ref::<BodyError>() {
-            Some(BodyError::Late) => bad(Problem::BodyTimeout),
-            Some(BodyError::Full) => ApiError::Overloaded,
-            Some(BodyError::Header) => bad(Problem::LongPartHeader),
-            _ => bad(Problem::BrokenBody),
-        },
-        E::IncompleteStream | E::IncompleteFieldData { .. } | E::IncompleteHeaders => {
-            bad(Problem::IncompleteForm)
-        }
-        other => ApiError::Form(Problem::MalformedForm, other.to_string()),
-    }
 }

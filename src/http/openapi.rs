@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     inpaint::Mode,
-    picture::{Format, MAX_BYTES, OutputFormat},
+    picture::{Format, OutputFormat},
 };
 
 /// The id of the request in the examples.
@@ -195,7 +195,7 @@ fn form(endpoint: Endpoint) -> Value {
 
 fn of_field(field: Field, of: Endpoint) -> Value {
     let mut schema = match field.kind() {
-        Kind::Picture => json!({"type": "string", "format": "binary", "maxLength": MAX_BYTES}),
+        Kind::Picture => json!({"type": "string", "format": "binary"}),
         Kind::Integer { least, most, example } => {
             let mut schema = json!({"type": "integer", "minimum": least, "examples": [example]});
             if let Some(most) = most {

@@ -22,7 +22,7 @@ use super::{
     reply::fixed,
     tables,
 };
-use crate::picture::{MAX_BYTES, MAX_SIDE};
+use crate::picture::{Limits, MB};
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -140,9 +140,9 @@ fn docs_text() -> String {
         ("headers", tables::headers().html()),
         ("problems", tables::problems().html()),
         ("pages", tables::pages().html()),
-        ("max_mib", (MAX_BYTES >> 20).to_string()),
-        ("max_bytes", MAX_BYTES.to_string()),
-        ("max_side", MAX_SIDE.to_string()),
+        ("max_mib", (Limits::DEFAULT.bytes / MB).to_string()),
+        ("max_bytes", Limits::DEFAULT.bytes.to_string()),
+        ("max_side", Limits::DEFAULT.side.to_string()),
         ("max_fields", MAX_FIELDS.to_string()),
         ("max_field_kib", (MAX_FIELD >> 10).to_string()),
         ("whole_body", WHOLE_BODY.as_secs().to_string()),

@@ -35,8 +35,6 @@ pub enum Problem {
     IncompleteForm,
     /// The form is not well-formed.
     MalformedForm,
-    /// The header of a part is too long.
-    LongPartHeader,
     /// A field is there twice.
     RepeatedField,
     /// A field has to be an integer.
@@ -59,6 +57,8 @@ pub enum Problem {
     BodyTimeout,
     /// The photo, the mask or the body is too large.
     TooLarge,
+    /// The header of a part is too long.
+    LongPartHeader,
     /// The body is not a form.
     NotAForm,
     /// The photo is not a picture of a known kind.
@@ -111,7 +111,6 @@ impl Problem {
             Self::TooManyFields => (400, "invalid_request", "The form has too many fields.", ""),
             Self::IncompleteForm => (400, "invalid_request", "The form is incomplete.", ""),
             Self::MalformedForm => (400, "invalid_request", "The form cannot be read: ….", ""),
-            Self::LongPartHeader => (400, "invalid_request", "The header of a part is too long.", ""),
             Self::RepeatedField => (400, "invalid_request", "The field '…' is repeated.", ""),
             Self::NotAnInteger => (400, "invalid_request", "The field '…' is not an integer.", ""),
             Self::NotText => (400, "invalid_request", "The field '…' is not text.", ""),
@@ -122,7 +121,8 @@ impl Problem {
             Self::NotFound => (404, "not_found", "No such resource.", ""),
             Self::MethodNotAllowed => (405, "method_not_allowed", "This resource takes … only.", "The header `allow` has the methods."),
             Self::BodyTimeout => (408, "request_timeout", "The request body did not arrive in time.", ""),
-            Self::TooLarge => (413, "payload_too_large", "Image exceeds 10 MB or 4096×4096.", "Also of the mask, and of the body as a whole."),
+            Self::TooLarge => (413, "payload_too_large", "Image exceeds 10 MB or 4096×4096.", "Also of the mask, and of the body as a whole. It tells the limits that the operator set."),
+            Self::LongPartHeader => (413, "payload_too_large", "The header of a part is too long.", ""),
             Self::NotAForm => (415, "unsupported_media_type", "Send the request as multipart/form-data.", ""),
             Self::UnknownFormat => (415, "unsupported_media_type", "Not a JPEG, PNG, WebP or HEIC image.", ""),
             Self::NoSubject => (422, "no_subject_detected", "No subject detected. Send mask or bbox instead.", ""),
@@ -164,10 +164,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::{
-        inpaint::MAX_DILATION,
-        picture::{MAX_BYTES, MAX_SIDE},
-    };
+    use crate::{inpaint::MAX_DILATION, picture::Limits};
 
     #[test]
     fn each_code_has_one_status_and_stands_in_one_place() {
@@ -183,7 +180,6 @@ mod tests {
     #[test]
     fn messages_name_the_limits_that_are_kept() {
         assert_eq!(Problem::BadDilation.told().message, format!("dilation must be 0..{MAX_DILATION}."));
-        let limits = format!("Image exceeds {} MB or {MAX_SIDE}×{MAX_SIDE}.", MAX_BYTES >> 20);
-        assert_eq!(Problem::TooLarge.told().message, limits);
+        assert_eq!(Problem::TooLarge.told().message, Limits::DEFAULT.to_string());
     }
 }

@@ -17,7 +17,7 @@ use super::{
     quota::{Allowed, Quota},
 };
 use crate::{
-    inpaint::{Mode, Timings},
+    inpaint::{Facts, Mode, Timings},
     triton::ReplicaStatus,
 };
 
@@ -27,11 +27,20 @@ pub struct Context {
     /// The request's id: the client's, or one of ours.
     pub id: String,
     /// When its header had been read.
-    pub started: Instant,
+    started: Instant,
     /// The caller's name, once it is known.
     pub caller: Option<String>,
     /// What was asked for, once it is known.
     pub mode: Option<Mode>,
+    /// The format that was asked for, once it is known.
+    pub format: Option<&'static str>,
+    /// Bytes of the files that were sent.
+    pub bytes_in: usize,
+    /// Bytes of the file that is sent back.
+    pub bytes_out: usize,
+    /// What was found out on the way.
+    pub facts: Facts,
+    upload: Upload,
     /// The caller's quota and what is left of it, once it was counted.
     pub rate: Option<(Quota, u32)>,
     /// How long the queue takes, as far as is known.
@@ -44,7 +53,44 @@ impl Context {
         let sent =
             headers.get(Header::RequestId.key()).and_then(|value| value.to_str().ok()).filter(|id| is_id(id));
         let id = sent.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
-        Self { id, started: Instant::now(), caller: None, mode: None, rate: None, queue: Duration::ZERO }
+        Self {
+            id,
+            started: Instant::now(),
+            caller: None,
+            mode: None,
+            format: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            facts: Facts::default(),
+            upload: Upload::None,
+            rate: None,
+            queue: Duration::ZERO,
+        }
+    }
+
+    /// The body begins to be read.
+    pub fn upload_begins(&mut self) {
+        self.upload = Upload::Since(Instant::now());
+    }
+
+    /// The body has been read, or is read no further.
+    pub fn upload_ends(&mut self) {
+        self.upload = Upload::Took(self.upload());
+    }
+
+    /// How long the body took to arrive, so far.
+    pub fn upload(&self) -> Duration {
+        match self.upload {
+            Upload::None => Duration::ZERO,
+            Upload::Since(began) => began.elapsed(),
+            Upload::Took(time) => time,
+        }
+    }
+
+    /// How long the request takes, without what its caller took to send it: a slow phone is not a slow
+    /// service.
+    pub fn latency(&self) -> Duration {
+        self.started.elapsed().saturating_sub(self.upload())
     }
 
     /// Adds what every reply carries.
@@ -57,6 +103,17 @@ impl Context {
         }
         response
     }
+}
+
+/// How long a body takes to arrive.
+#[derive(Clone, Copy, Debug)]
+enum Upload {
+    /// None was read.
+    None,
+    /// It began to be read then.
+    Since(Instant),
+    /// It took this long.
+    Took(Duration),
 }
 
 /// The ids of requests, as a pattern.
@@ -96,7 +153,7 @@ pub fn answered(answer: Answer<'_>, context: &Context) -> Response {
         set(headers, Header::Warning, &answer.warnings.join("; "));
     }
     set(headers, Header::ServerTiming, &server_timing(answer.timings));
-    let latency = context.started.elapsed().as_millis().to_string();
+    let latency = context.latency().as_millis().to_string();
     set(headers, Header::Latency, &latency);
     response
 }

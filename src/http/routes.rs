@@ -24,6 +24,7 @@ use warp::{
 use super::{
     api::Endpoint,
     auth::Tokens,
+    cors::Origins,
     error::ApiError,
     form::{self, Body},
     limit::Limits,
@@ -31,11 +32,10 @@ use super::{
     reply::{self, Answer, Context, Liveness, Readiness},
 };
 use crate::{
-    gate::{Budget, Gate, Reservation},
-    inpaint::{self, Mode},
+    gate::{Budget, Reservation},
+    inpaint::{self, Mode, Region, Workshop},
     picture::OutputFormat,
     telemetry,
-    triton::Models,
 };
 
 /// What the routes serve with.
@@ -49,10 +49,10 @@ pub struct Service {
     pub uploads: Budget,
     /// Room for answers that are on their way.
     pub answers: Budget,
-    /// Admission to the work.
-    pub gate: Gate,
-    /// The networks.
-    pub models: Models,
+    /// What requests are worked on with.
+    pub workshop: Workshop,
+    /// Whose web pages may call.
+    pub origins: Origins,
     /// How long a request may take once it has been read.
     pub timeout: Duration,
     /// Set when the service is about to end.
@@ -67,42 +67,49 @@ pub fn routes(
         .and(request())
         .then(move |path: FullPath, method, headers, body| {
             let service = Arc::clone(&service);
-            async move { route(&service, path.as_str(), method, headers, body).await }
+            async move {
+                let mut response = route(&service, path.as_str(), &method, &headers, body).await;
+                service.origins.mark(&headers, &mut response);
+                response
+            }
         })
         .recover(|rejection: Rejection| async move { Ok::<_, Infallible>(unroutable(&rejection)) })
         .unify()
 }
 
 /// What answers at each endpoint.
-async fn route(service: &Service, path: &str, method: Method, headers: HeaderMap, body: Body) -> Response {
+async fn route(service: &Service, path: &str, method: &Method, headers: &HeaderMap, body: Body) -> Response {
     let Some(endpoint) = Endpoint::of(path) else {
-        return file(path, &method, headers, body);
+        return file(path, method, headers, body);
     };
+    if let Some(allowed) = service.origins.preflight(endpoint, method, headers) {
+        return finish(&Context::new(headers), "preflight", Ok(allowed), headers, body);
+    }
     if !endpoint.methods().split(", ").any(|allowed| allowed == method.as_str()) {
         let refused = Err(ApiError::MethodNotAllowed(endpoint.methods()));
-        return finish(&Context::new(&headers), endpoint.path(), refused, headers, body);
+        return finish(&Context::new(headers), endpoint.path(), refused, headers, body);
     }
     let answer = match endpoint {
         Endpoint::Inpaint | Endpoint::Mask => return work_route(service, endpoint, headers, body).await,
-        Endpoint::Home => pages::home(&headers),
-        Endpoint::Docs => pages::docs(&headers),
+        Endpoint::Home => pages::home(headers),
+        Endpoint::Docs => pages::docs(headers),
         Endpoint::OpenApi => pages::openapi(),
         Endpoint::Live => alive(),
         Endpoint::Ready => readiness(service),
     };
-    finish(&Context::new(&headers), endpoint.path(), Ok(answer), headers, body)
+    finish(&Context::new(headers), endpoint.path(), Ok(answer), headers, body)
 }
 
 /// A file that the page is made of, or nothing that there is.
-fn file(path: &str, method: &Method, headers: HeaderMap, body: Body) -> Response {
-    let (route, answer) = match pages::file(path.trim_start_matches('/'), &headers) {
+fn file(path: &str, method: &Method, headers: &HeaderMap, body: Body) -> Response {
+    let (route, answer) = match pages::file(path.trim_start_matches('/'), headers) {
         None => ("other", Err(ApiError::NotFound)),
         Some(_) if !matches!(*method, Method::GET | Method::HEAD) => {
             ("/web", Err(ApiError::MethodNotAllowed(Endpoint::Home.methods())))
         }
         Some(file) => ("/web", Ok(file)),
     };
-    finish(&Context::new(&headers), route, answer, headers, body)
+    finish(&Context::new(headers), route, answer, headers, body)
 }
 
 /// What is not for callers: the metrics, and whether this process lives.
@@ -126,11 +133,11 @@ fn alive() -> Response {
 
 /// Sets the metrics that are looked up when asked for.
 fn measure(service: &Service) {
-    let load = service.gate.load();
+    let load = service.workshop.gate.load();
     metrics::gauge!("lacuna_queue_waiting").set(load.waiting as f64);
     metrics::gauge!("lacuna_at_work").set(load.working as f64);
     metrics::gauge!("lacuna_work_bytes").set(load.decoded as f64);
-    for replica in service.models.status().replicas {
+    for replica in service.workshop.models.status().replicas {
         let number = |yes: bool| if yes { 1.0 } else { 0.0 };
         let set = |name: &'static str, value: f64| {
             metrics::gauge!(name, "replica" => replica.address.clone()).set(value);
@@ -152,16 +159,16 @@ fn body<B: Buf>(chunks: impl Stream<Item = Result<B, warp::Error>> + Send + 'sta
 }
 
 /// The endpoints that take a token and a form.
-async fn work_route(service: &Service, endpoint: Endpoint, headers: HeaderMap, mut body: Body) -> Response {
-    let mut underway = Underway { context: Context::new(&headers), endpoint, ended: false };
-    let span = telemetry::request_span(&headers, endpoint.path(), &underway.context.id);
+async fn work_route(service: &Service, endpoint: Endpoint, headers: &HeaderMap, mut body: Body) -> Response {
+    let mut underway = Underway { context: Context::new(headers), endpoint, ended: false };
+    let span = telemetry::request_span(headers, endpoint.path(), &underway.context.id);
     async move {
         let context = &mut underway.context;
         // A panic on the way is this request's failure, and no other's.
-        let answer = AssertUnwindSafe(answer(service, endpoint, &headers, &mut body, context));
+        let answer = AssertUnwindSafe(answer(service, endpoint, headers, &mut body, context));
         let answer = answer.catch_unwind().await;
         let answer = answer.unwrap_or_else(|panic| Err(ApiError::Internal(panic_text(&*panic))));
-        context.queue = service.gate.wait();
+        context.queue = service.workshop.gate.wait();
         underway.ended = true;
         finish(&underway.context, endpoint.path(), answer, headers, body)
     }
@@ -180,7 +187,7 @@ struct Underway {
 impl Drop for Underway {
     fn drop(&mut self) {
         if !self.ended {
-            tell(&self.context, self.endpoint.path(), 499);
+            tell(&self.context, self.endpoint.path(), 499, Some("hung_up"));
         }
     }
 }
@@ -202,26 +209,34 @@ async fn answer(
     // Held until the answer has been taken: uploads, places in the queue and answers are shared by all.
     let place = Arc::clone(&caller.places).try_acquire_owned().map_err(|_| ApiError::TooManyAtOnce)?;
 
-    let form = form::read(endpoint, headers, body, &service.uploads).await?;
+    context.upload_begins();
+    let form = form::read(endpoint, headers, body, &service.uploads, service.workshop.limits).await;
+    context.upload_ends();
+    metrics::histogram!("lacuna_upload_seconds").record(context.upload().as_secs_f64());
+    let form = form?;
     let deadline = Instant::now() + service.timeout;
     let (mut response, room) = match endpoint {
         Endpoint::Mask => {
             let request = form.into_find_request()?;
-            let (mode, media_type) = (request.target.mode(), OutputFormat::Png.media_type());
-            context.mode = Some(mode);
-            let found = inpaint::find(request, &service.gate, &service.models, deadline).await;
+            let (mode, format) = (request.target.mode(), OutputFormat::Png);
+            (context.mode, context.format) = (Some(mode), Some(format.name()));
+            context.bytes_in = request.photo.len();
+            let found = inpaint::find(request, &service.workshop, deadline, &mut context.facts).await;
             let found = found.map_err(ApiError::Inpaint)?;
-            let (model, timings) = (&*found.model, &found.timings);
+            let (model, timings, media_type) = (&*found.model, &found.timings, format.media_type());
             let answer = Answer { bytes: found.png, media_type, model, mode, warnings: &[], timings };
             deliver(service, answer, context)?
         }
         _ => {
             let request = form.into_request()?;
-            let (mode, media_type) = (request.region.mode(), request.format.media_type());
-            context.mode = Some(mode);
-            let done = inpaint::run(request, &service.gate, &service.models, deadline).await;
+            let (mode, format) = (request.region.mode(), request.format);
+            (context.mode, context.format) = (Some(mode), Some(format.name()));
+            let mask = if let Region::Mask(file) = &request.region { file.len() } else { 0 };
+            context.bytes_in = request.photo.len() + mask;
+            let done = inpaint::run(request, &service.workshop, deadline, &mut context.facts).await;
             let done = done.map_err(ApiError::Inpaint)?;
             let (model, warnings, timings) = (&*done.model, &*done.warnings, &done.timings);
+            let media_type = format.media_type();
             let answer = Answer { bytes: done.bytes, media_type, model, mode, warnings, timings };
             deliver(service, answer, context)?
         }
@@ -235,11 +250,12 @@ async fn answer(
 fn deliver(
     service: &Service,
     answer: Answer,
-    context: &Context,
+    context: &mut Context,
 ) -> Result<(Response, Option<Reservation>), ApiError> {
     for (step, time) in answer.timings.steps() {
         metrics::histogram!("lacuna_step_seconds", "step" => *step).record(time.as_secs_f64());
     }
+    context.bytes_out = answer.bytes.len();
     let mut room = None;
     service.answers.take(answer.bytes.len(), &mut room).map_err(|_| ApiError::AnswersHeld)?;
     Ok((reply::answered(answer, context), room))
@@ -247,11 +263,11 @@ fn deliver(
 
 fn readiness(service: &Service) -> Response {
     let draining = service.draining.load(Ordering::Relaxed);
-    let (status, code) = match !draining && service.models.ready() {
+    let (status, code) = match !draining && service.workshop.models.ready() {
         true => (Readiness::READY, StatusCode::OK),
         false => (Readiness::NOT_READY, StatusCode::SERVICE_UNAVAILABLE),
     };
-    let replicas = service.models.status().replicas;
+    let replicas = service.workshop.models.status().replicas;
     reply::json(&Readiness { status, draining, replicas }, code)
 }
 
@@ -260,31 +276,49 @@ fn finish(
     context: &Context,
     route: &'static str,
     answer: Result<Response, ApiError>,
-    headers: HeaderMap,
+    headers: &HeaderMap,
     body: Body,
 ) -> Response {
-    let refused = answer.is_err();
+    let error = answer.as_ref().err().map(|error| error.problem().told().code);
     let response = answer.unwrap_or_else(|error| {
         if let Some(cause) = error.cause() {
             tracing::error!(cause, "request failed");
         }
         reply::failed(&error, context)
     });
-    if refused {
-        body.linger(&headers);
+    if error.is_some() {
+        body.linger(headers);
     }
-    tell(context, route, response.status().as_u16());
+    tell(context, route, response.status().as_u16(), error);
     context.finish(response)
 }
 
 /// Counts and logs how a request ended.
-fn tell(context: &Context, route: &'static str, status: u16) {
-    let (mode, seconds) = (context.mode.map_or("none", Mode::name), context.started.elapsed().as_secs_f64());
+fn tell(context: &Context, route: &'static str, status: u16, error: Option<&'static str>) {
+    let (mode, seconds) = (context.mode.map_or("none", Mode::name), context.latency().as_secs_f64());
     metrics::counter!("lacuna_requests_total", "route" => route, "status" => status.to_string(), "mode" => mode).increment(1);
     metrics::histogram!("lacuna_request_seconds", "route" => route, "mode" => mode).record(seconds);
     if Endpoint::of(route).is_some_and(|endpoint| !endpoint.fields().is_empty()) {
-        let caller = context.caller.as_deref().unwrap_or("-");
-        tracing::info!(caller, route, status, mode, ms = (seconds * 1000.0).round(), "request");
+        let Context { format, bytes_in, bytes_out, facts, .. } = context;
+        let photo = facts.photo;
+        let replicas: Vec<_> = facts.replicas.iter().map(ToString::to_string).collect();
+        tracing::info!(
+            caller = context.caller.as_deref().unwrap_or("-"),
+            route,
+            status,
+            error,
+            mode,
+            photo = photo.map(|photo| photo.format.media_type()),
+            width = photo.map(|photo| photo.width),
+            height = photo.map(|photo| photo.height),
+            format,
+            bytes_in,
+            bytes_out,
+            replica = (!replicas.is_empty()).then(|| replicas.join(",")),
+            ms = (seconds * 1000.0).round(),
+            upload_ms = (context.upload().as_secs_f64() * 1000.0).round(),
+            "request"
+        );
     }
 }
 

@@ -5,14 +5,12 @@ use std::time::Instant;
 use bytes::Bytes;
 use image::{DynamicImage, GrayImage};
 
-use super::{Error, Mode, RequestContext, Timings, rect_within};
+use super::{Error, Facts, Mode, RequestContext, Timings, Workshop, rect_within};
 use crate::{
-    gate::Gate,
     geometry::Rect,
     mask::Mask,
     picture::{self, Colour, Picture},
     tile,
-    triton::Models,
 };
 
 /// A subject smaller than one in so many pixels of what was looked at is taken for none.
@@ -74,18 +72,19 @@ pub struct Found {
     pub timings: Timings,
 }
 
-/// Answers a request, or says why not, before `deadline`.
+/// Answers a request, or says why not, before `deadline`. What is found out on the way is put into `facts`.
 ///
 /// # Errors
 /// As [`Error`] says.
 pub async fn find(
     request: FindRequest,
-    gate: &Gate,
-    models: &Models,
+    workshop: &Workshop,
     deadline: Instant,
+    facts: &mut Facts,
 ) -> Result<Found, Error> {
-    let header = picture::inspect(&request.photo).map_err(Error::Photo)?;
-    let mut context = RequestContext::enter(header.decoded, gate, models, deadline).await?;
+    let header = picture::inspect(&request.photo, &workshop.limits).map_err(Error::Photo)?;
+    facts.photo = Some(header);
+    let mut context = RequestContext::enter(header.decoded, workshop, deadline, facts).await?;
     let photo = context.decode(request.photo, header).await?;
     let (_, mask, model) = match request.target {
         Target::Subject => context.subject(photo).await?,
@@ -165,10 +164,11 @@ impl RequestContext<'_> {
             })
             .await?;
         let called = Instant::now();
-        let (alpha, model) = self.models.segment(input, self.deadline.into()).await?;
+        let (alpha, origin) = self.models.segment(input, self.deadline.into()).await?;
+        self.facts.replicas.insert(origin.replica);
         self.timings.add("segment", called);
         let mask = self.work("segment", move || tile::subject(&alpha, rect.width, rect.height)).await?;
-        Ok((photo, mask, model))
+        Ok((photo, mask, origin.label))
     }
 }
 

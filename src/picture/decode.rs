@@ -1,16 +1,10 @@
 //! From bytes to a picture, bounded by what the header says.
 
-use std::io::Cursor;
+use std::{io::Cursor, time::Instant};
 
 use image::{DynamicImage, ImageDecoder, codecs::webp::WebPDecoder, metadata::Orientation};
 
-use super::{Colour, Error, Picture, Raw, heic};
-
-/// The largest upload, in bytes.
-pub const MAX_BYTES: usize = 10 * 1024 * 1024;
-
-/// The most pixels on a side.
-pub const MAX_SIDE: u32 = 4096;
+use super::{Colour, Error, Limits, Picture, Raw, heic};
 
 /// Memory a PNG's ancillary chunks (ICC, Exif, text) may take when inflated, in bytes.
 const MAX_CHUNKS: usize = 16 << 20;
@@ -49,7 +43,7 @@ pub struct Header {
     pub width: u32,
     /// Height in pixels, as stored.
     pub height: u32,
-    /// Bytes that the pixels will take, at most.
+    /// Bytes that the pixels will take, at most, and those of a decoder that is a process of its own.
     pub decoded: u64,
 }
 
@@ -57,9 +51,10 @@ pub struct Header {
 ///
 /// # Errors
 /// [`Error::UnknownFormat`], [`Error::Invalid`] for a broken header, [`Error::Animated`], and
-/// [`Error::TooLarge`] for more than [`MAX_SIDE`] pixels on a side.
-pub fn inspect(bytes: &[u8]) -> Result<Header, Error> {
+/// [`Error::TooLarge`] for more pixels than `limits` allow.
+pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, Error> {
     let format = sniff(bytes).ok_or(Error::UnknownFormat)?;
+    let mut process = 0;
     let (width, height, pixel) = match format {
         Format::Jpeg => {
             let header = jpeg_patch::header(bytes).map_err(Error::invalid)?;
@@ -83,25 +78,27 @@ pub fn inspect(bytes: &[u8]) -> Result<Header, Error> {
         }
         Format::Heic => {
             let (width, height) = heic::size(bytes)?;
-            (width, height, 8)
+            process = heic::PROCESS;
+            (width, height, heic::PIXEL)
         }
     };
-    if width > MAX_SIDE || height > MAX_SIDE {
-        return Err(Error::TooLarge);
+    if !limits.allow(width, height) {
+        return Err(Error::TooLarge(*limits));
     }
     if width == 0 || height == 0 {
         return Err(Error::invalid("no pixels"));
     }
-    let decoded = u64::from(width) * u64::from(height) * pixel;
+    let decoded = process + u64::from(width) * u64::from(height) * pixel;
     Ok(Header { format, width, height, decoded })
 }
 
 /// Decodes an upload that [`inspect`] has let through, and turns it upright as its Exif orientation
-/// says. The picture keeps the file's own channels and depth; a palette is expanded.
+/// says. The picture keeps the file's own channels and depth; a palette is expanded. A decoder that is a
+/// process of its own is ended at the deadline.
 ///
 /// # Errors
 /// [`Error::Invalid`] for truncated or corrupt data, [`Error::Animated`] for an animated PNG.
-pub fn decode(bytes: &[u8], header: &Header) -> Result<Picture, Error> {
+pub fn decode(bytes: &[u8], header: &Header, deadline: Instant) -> Result<Picture, Error> {
     let (mut picture, exif) = match header.format {
         Format::Jpeg => {
             let decoded = jpeg_patch::decode(bytes).map_err(Error::invalid)?;
@@ -111,9 +108,11 @@ pub fn decode(bytes: &[u8], header: &Header) -> Result<Picture, Error> {
         Format::Png => decode_png(bytes)?,
         Format::WebP => decode_webp(bytes)?,
         // libheif has turned it already.
-        Format::Heic => (heic::decode(bytes)?, None),
+        Format::Heic => (heic::decode(bytes, header.decoded, deadline)?, None),
     };
-    if let Some(orientation) = exif.as_deref().and_then(Orientation::from_exif_chunk) {
+    // WebP's and PNG's Exif begins with the TIFF header, but some programs write JPEG's heading before it.
+    let exif = exif.as_deref().map(|exif| exif.strip_prefix(b"Exif\0\0").unwrap_or(exif));
+    if let Some(orientation) = exif.and_then(Orientation::from_exif_chunk) {
         picture.turn(orientation);
         picture.orientation = orientation;
     }
@@ -149,6 +148,10 @@ fn decode_png(bytes: &[u8]) -> Result<(Picture, Option<Vec<u8>>), Error> {
     let size = reader.output_buffer_size().ok_or_else(|| Error::invalid("too large"))?;
     let mut samples = vec![0; size];
     reader.next_frame(&mut samples).map_err(Error::invalid)?;
+    if reader.info().exif_metadata.is_none() {
+        // It may come after the pixels. Those are whole, whatever follows.
+        let _ = reader.finish();
+    }
 
     let info = reader.info();
     let (width, height) = info.size();
@@ -190,4 +193,16 @@ fn decode_webp(bytes: &[u8]) -> Result<(Picture, Option<Vec<u8>>), Error> {
     let exif = decoder.exif_metadata().ok().flatten();
     let image = DynamicImage::from_decoder(decoder).map_err(Error::invalid)?;
     Ok((Picture::stored(image, Colour { icc, ..Colour::default() }), exif))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heic_is_admitted_with_the_process_that_decodes_it() {
+        let file = include_bytes!("../../tests/samples/plain.heic");
+        let header = inspect(file, &Limits::DEFAULT).unwrap();
+        assert_eq!(header.decoded, heic::PROCESS + 96 * 64 * heic::PIXEL);
+    }
 }

@@ -5,7 +5,7 @@ use image::{
 };
 use jpeg_patch::Area;
 
-use super::{Format, Header, Picture};
+use super::{Colour, Format, Header, Picture, colour};
 use crate::{geometry::Rect, mask::Mask};
 
 /// The formats we write.
@@ -21,6 +21,15 @@ pub enum OutputFormat {
 }
 
 impl OutputFormat {
+    /// Its name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::WebP => "webp",
+            Self::Jpeg => "jpg",
+        }
+    }
+
     /// Its media type.
     pub fn media_type(self) -> &'static str {
         match self {
@@ -36,8 +45,8 @@ impl OutputFormat {
 pub struct Encoded {
     /// The file.
     pub bytes: Vec<u8>,
-    /// What the format could not hold of the picture, for the caller.
-    pub warning: Option<&'static str>,
+    /// What the file could not hold of the picture, for the caller.
+    pub warnings: Vec<&'static str>,
 }
 
 /// Why a picture could not be encoded: a bug or a lack of memory, never the caller's fault.
@@ -92,7 +101,7 @@ fn patch_jpeg(original: &[u8], mut picture: Picture, hole: &Mask) -> Result<Enco
         hole.intersects(Rect { x, y, width, height }.turned(orientation, stored))
     };
     match jpeg_patch::patch(original, &picture.image, &changed) {
-        Ok(bytes) => Ok(Encoded { bytes, warning: None }),
+        Ok(bytes) => Ok(Encoded { bytes, warnings: vec![] }),
         Err(error) => {
             tracing::debug!(%error, "the photo is encoded anew");
             picture.turn(orientation);
@@ -111,11 +120,19 @@ fn inverse(orientation: Orientation) -> Orientation {
 }
 
 fn encode_png(picture: &Picture) -> Encoded {
-    Encoded { bytes: png_strips::encode(&picture.image, &picture.colour), warning: None }
+    let (icc, warning) = colour::profile(&picture.colour, !picture.image.color().has_color(), usize::MAX);
+    let bytes = match warning {
+        None => png_strips::encode(&picture.image, &picture.colour),
+        Some(_) => {
+            let colour = Colour { icc: icc.map(<[u8]>::to_vec), ..picture.colour.clone() };
+            png_strips::encode(&picture.image, &colour)
+        }
+    };
+    Encoded { bytes, warnings: warning.into_iter().collect() }
 }
 
 fn encode_webp(picture: &Picture) -> Result<Encoded, EncodeError> {
-    let (image, warning) =
+    let (image, depth) =
         to_eight_bits(&picture.image, "webp holds 8 bits a sample; the photo's 16 were reduced");
     let image = image.as_ref().unwrap_or(&picture.image);
     let color = match image.color().channel_count() {
@@ -126,11 +143,14 @@ fn encode_webp(picture: &Picture) -> Result<Encoded, EncodeError> {
     };
     let mut bytes = Vec::new();
     let mut encoder = WebPEncoder::new_lossless(&mut bytes);
-    if let Some(icc) = &picture.colour.icc {
-        encoder.set_icc_profile(icc.clone()).map_err(EncodeError::from)?;
+    // WebP has no grey.
+    let (icc, profile) = colour::profile(&picture.colour, false, usize::MAX);
+    if let Some(icc) = icc {
+        encoder.set_icc_profile(icc.to_vec()).map_err(EncodeError::from)?;
     }
     encoder.write_image(image.as_bytes(), image.width(), image.height(), color).map_err(EncodeError::from)?;
-    Ok(Encoded { bytes, warning })
+    let warnings = [depth, profile, colour::lost(&picture.colour)].into_iter().flatten().collect();
+    Ok(Encoded { bytes, warnings })
 }
 
 fn encode_jpeg(picture: &Picture) -> Result<Encoded, EncodeError> {
@@ -138,8 +158,11 @@ fn encode_jpeg(picture: &Picture) -> Result<Encoded, EncodeError> {
         to_eight_bits(&picture.image, "jpg holds 8 bits a sample; the photo's 16 were reduced");
     let (flat, alpha) = over_white(image.as_ref().unwrap_or(&picture.image));
     let image = flat.as_ref().or(image.as_ref()).unwrap_or(&picture.image);
-    let bytes = jpeg_patch::encode(image, picture.colour.icc.as_deref()).map_err(EncodeError::from)?;
-    Ok(Encoded { bytes, warning: alpha.or(depth) })
+    let grey = !image.color().has_color();
+    let (icc, profile) = colour::profile(&picture.colour, grey, jpeg_patch::MAX_ICC);
+    let bytes = jpeg_patch::encode(image, icc).map_err(EncodeError::from)?;
+    let warnings = [alpha, depth, profile, colour::lost(&picture.colour)].into_iter().flatten().collect();
+    Ok(Encoded { bytes, warnings })
 }
 
 /// The image at 8 bits a sample, and the warning, if it has more.

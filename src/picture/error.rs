@@ -1,14 +1,16 @@
 //! What can be wrong with an upload.
 
+use super::Limits;
+
 /// Why an upload is not a picture we take. The messages are for the caller.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
     /// The bytes are of none of the formats we read.
     #[error("Not a JPEG, PNG, WebP or HEIC image.")]
     UnknownFormat,
-    /// More pixels on a side than we take.
-    #[error("Image exceeds 10 MB or 4096×4096.")]
-    TooLarge,
+    /// More pixels than we take.
+    #[error("{0}")]
+    TooLarge(Limits),
     /// More than one frame.
     #[error("Animated images are not supported.")]
     Animated,

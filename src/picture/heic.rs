@@ -6,14 +6,21 @@ mod child;
 use std::{
     io::{self, Read, Write},
     process::{Child, Command, Stdio},
+    time::Instant,
 };
 
 pub use child::decode_from_stdin;
 
-use super::{Colour, Error, MAX_SIDE, Picture, Raw};
+use super::{Colour, Error, Picture, Raw};
 
 /// The command of our own program that runs the decoder.
 pub const COMMAND: &str = "decode-heic";
+
+/// Bytes of a pixel, at most: four samples of 16 bits.
+pub const PIXEL: u64 = 8;
+
+/// What the decoder's process takes beside the picture, in bytes.
+pub const PROCESS: u64 = 48 << 20;
 
 /// The longest profile that we take from the decoder, in bytes, and the longest message.
 const MAX_ICC: u64 = 16 << 20;
@@ -74,16 +81,19 @@ fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
 }
 
 /// The primary image, upright: the decoder applies the file's rotation and mirroring itself. 8 bits a
-/// sample, or 16 where the file has more than 8.
+/// sample, or 16 where the file has more than 8. The decoder takes at most three times the `admitted` bytes,
+/// so that with the picture here it is four, and ends at the deadline.
 ///
 /// # Errors
 /// [`Error::Invalid`] where it cannot be decoded, or the decoder crashed or took too much;
-/// [`Error::TooLarge`]; [`Error::Failed`] where no process could be started.
-pub fn decode(bytes: &[u8]) -> Result<Picture, Error> {
-    decode_by(Command::new("/proc/self/exe").arg(COMMAND), bytes)
+/// [`Error::Failed`] where no process could be started.
+pub fn decode(bytes: &[u8], admitted: u64, deadline: Instant) -> Result<Picture, Error> {
+    let time = deadline.saturating_duration_since(Instant::now()).as_millis();
+    let limits = [(3 * admitted).to_string(), time.to_string()];
+    decode_by(Command::new("/proc/self/exe").arg(COMMAND).args(limits), bytes, admitted)
 }
 
-fn decode_by(decoder: &mut Command, bytes: &[u8]) -> Result<Picture, Error> {
+fn decode_by(decoder: &mut Command, bytes: &[u8], admitted: u64) -> Result<Picture, Error> {
     let child = decoder
         .env_clear()
         .current_dir("/")
@@ -92,14 +102,13 @@ fn decode_by(decoder: &mut Command, bytes: &[u8]) -> Result<Picture, Error> {
         .stderr(Stdio::null())
         .spawn();
     let mut child = child.map_err(|error| Error::Failed(format!("the HEIC decoder: {error}")))?;
-    let reply = converse(&mut child, bytes);
+    let reply = converse(&mut child, bytes, admitted.saturating_sub(PROCESS) / PIXEL);
     // It has nothing more to say, whether it ended or not.
     let _ = child.kill();
     let status = child.wait();
     match reply {
         Ok(Reply::Picture(picture)) => Ok(*picture),
         Ok(Reply::Refused(why)) => Err(Error::invalid(why)),
-        Ok(Reply::TooLarge) => Err(Error::TooLarge),
         Err(error) => {
             tracing::warn!(%error, ?status, "the HEIC decoder crashed or was stopped");
             Err(Error::invalid("the decoder gave up"))
@@ -111,46 +120,49 @@ fn decode_by(decoder: &mut Command, bytes: &[u8]) -> Result<Picture, Error> {
 enum Reply {
     Picture(Box<Picture>),
     Refused(String),
-    TooLarge,
 }
 
 /// First byte of each kind of answer.
 const PICTURE: u8 = 0;
 const REFUSED: u8 = 1;
-const TOO_LARGE: u8 = 2;
 
 /// Sends the file and reads the answer, of which nothing is taken on trust. The child reads the whole
 /// file before it writes, so neither waits for the other.
-fn converse(child: &mut Child, file: &[u8]) -> io::Result<Reply> {
+fn converse(child: &mut Child, file: &[u8], pixels: u64) -> io::Result<Reply> {
     let closed = || io::Error::other("no pipe");
     child.stdin.take().ok_or_else(closed)?.write_all(file)?;
     let mut answer = child.stdout.take().ok_or_else(closed)?;
     let mut kind = [0];
     answer.read_exact(&mut kind)?;
     match kind[0] {
-        PICTURE => read_picture(&mut answer).map(|picture| Reply::Picture(Box::new(picture))),
+        PICTURE => read_picture(&mut answer, pixels).map(|picture| Reply::Picture(Box::new(picture))),
         REFUSED => {
             let mut text = Vec::new();
             answer.take(MAX_MESSAGE).read_to_end(&mut text)?;
             Ok(Reply::Refused(String::from_utf8_lossy(&text).into_owned()))
         }
-        TOO_LARGE => Ok(Reply::TooLarge),
         _ => Err(io::Error::other("an answer of an unknown kind")),
     }
 }
 
-/// A picture: width, height, channels, bits a sample and bytes of profile, as five little-endian
-/// 32-bit numbers, the profile, and the samples, those of 16 bits in the machine's order.
-fn read_picture(answer: &mut impl Read) -> io::Result<Picture> {
-    let mut head = [0; 20];
+/// A picture: width, height, channels, bits a sample, primaries and transfer function (0 where the file does
+/// not say), and bytes of profile, as seven little-endian 32-bit numbers, the profile, and the samples, those
+/// of 16 bits in the machine's order. There are at most `pixels`.
+fn read_picture(answer: &mut impl Read, pixels: u64) -> io::Result<Picture> {
+    let mut head = [0; 28];
     answer.read_exact(&mut head)?;
     let (numbers, _) = head.as_chunks::<4>();
-    let [width, height, channels, bits, icc] = [0, 1, 2, 3, 4].map(|i| u32::from_le_bytes(numbers[i]));
-    let sound =
-        width <= MAX_SIDE && height <= MAX_SIDE && matches!(channels, 3 | 4) && matches!(bits, 8 | 16);
-    if !sound || u64::from(icc) > MAX_ICC {
+    let [width, height, channels, bits, primaries, transfer, icc] =
+        [0, 1, 2, 3, 4, 5, 6].map(|i| u32::from_le_bytes(numbers[i]));
+    let sound = matches!(channels, 3 | 4) && matches!(bits, 8 | 16) && u64::from(icc) <= MAX_ICC;
+    if !sound || u64::from(width) * u64::from(height) > pixels {
         return Err(io::Error::other("an answer with impossible numbers"));
     }
+    let cicp = match (u8::try_from(primaries), u8::try_from(transfer)) {
+        // Of RGB in full range, as the samples are.
+        (Ok(primaries @ 1..), Ok(transfer @ 1..)) => Some([primaries, transfer, 0, 1]),
+        _ => None,
+    };
     let mut profile = vec![0; icc as usize];
     answer.read_exact(&mut profile)?;
     let mut samples = vec![0; width as usize * height as usize * (channels * bits / 8) as usize];
@@ -162,7 +174,7 @@ fn read_picture(answer: &mut impl Read) -> io::Result<Picture> {
     let image = samples.into_image(width, height, channels as usize);
     let image = image.ok_or_else(|| io::Error::other("an answer of another length"))?;
     let icc = Some(profile).filter(|profile| !profile.is_empty());
-    Ok(Picture::stored(image, Colour { icc, ..Colour::default() }))
+    Ok(Picture::stored(image, Colour { icc, cicp, ..Colour::default() }))
 }
 
 #[cfg(test)]
@@ -203,25 +215,27 @@ mod tests {
 
     #[test]
     fn a_decoder_that_crashes_is_a_broken_picture() {
-        let decoded = decode_by(&mut Command::new("/bin/false"), &vec![0; 1 << 20]);
+        let decoded = decode_by(&mut Command::new("/bin/false"), &vec![0; 1 << 20], 1 << 20);
         assert_eq!(decoded.unwrap_err(), Error::invalid("the decoder gave up"));
     }
 
     #[test]
     fn an_answer_is_not_trusted() {
-        let head = |numbers: [u32; 5]| numbers.map(u32::to_le_bytes).concat();
-        let sound = [&head([2, 1, 3, 8, 0])[..], &[1, 2, 3, 4, 5, 6]].concat();
-        assert_eq!(read_picture(&mut &sound[..]).unwrap().width(), 2);
+        let head = |numbers: [u32; 7]| numbers.map(u32::to_le_bytes).concat();
+        let sound = [&head([2, 1, 3, 8, 12, 13, 0])[..], &[1, 2, 3, 4, 5, 6]].concat();
+        let picture = read_picture(&mut &sound[..], 2).unwrap();
+        assert_eq!((picture.width(), picture.colour.cicp), (2, Some([12, 13, 0, 1])));
+        assert!(read_picture(&mut &sound[..], 1).is_err(), "more than was admitted");
         for numbers in [
-            [5000, 1, 3, 8, 0],
-            [1, 5000, 3, 8, 0],
-            [2, 1, 5, 8, 0],
-            [2, 1, 3, 7, 0],
-            [2, 1, 3, 8, u32::MAX],
-            [2, 2, 3, 8, 0],
+            [5000, 1, 3, 8, 0, 0, 0],
+            [u32::MAX, u32::MAX, 3, 8, 0, 0, 0],
+            [2, 1, 5, 8, 0, 0, 0],
+            [2, 1, 3, 7, 0, 0, 0],
+            [2, 1, 3, 8, 0, 0, u32::MAX],
+            [2, 2, 3, 8, 0, 0, 0],
         ] {
             let answer = [&head(numbers)[..], &[0; 6]].concat();
-            assert!(read_picture(&mut &answer[..]).is_err(), "{numbers:?}");
+            assert!(read_picture(&mut &answer[..], 4).is_err(), "{numbers:?}");
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Error, Tls,
+    Error, Origin, Tls,
     address::Address,
     call::Call,
     outlier::State,
@@ -103,33 +103,37 @@ impl Pool {
         self.0.replicas.load().iter().any(|watched| watched.replica.label(model).is_some())
     }
 
-    /// The output of `call`, and the label of the model where it ran.
+    /// The output of `call`, and where it ran.
     ///
-    /// The work has no side effects, so another replica is tried when one went away, and once when one is
-    /// full, fails, or takes so long that only half of the time is left; all within the retry budget.
-    pub(super) async fn infer(&self, call: Call<'_>, deadline: Instant) -> Result<(Vec<u8>, String), Error> {
+    /// The work has no side effects, so another replica is tried when one went away, once when one is full or
+    /// fails, and once when one takes so long that only half of the time is left; all within the retry budget.
+    pub(super) async fn infer(&self, call: Call<'_>, deadline: Instant) -> Result<(Vec<u8>, Origin), Error> {
         self.earn_retry();
         let mut tried: Vec<SocketAddr> = Vec::new();
         let mut last = Error::Unavailable(format!("no replica serves '{}'", call.model));
-        let mut again = true;
+        let (mut after_late, mut after_bad) = (true, true);
         while let Some(replica) = self.choose(call.model, &tried, deadline).await {
             if !tried.is_empty() && !self.take_retry() {
                 break;
             }
             tried.push(replica.address());
             // A model may hang: what another could still do is not waited for to the end.
-            let spare = again && self.least_loaded(call.model, &tried).is_some();
+            let spare = after_late && self.least_loaded(call.model, &tried).is_some();
             let now = Instant::now();
             let until = if spare { now + deadline.saturating_duration_since(now) / 2 } else { deadline };
             let label = replica.label(call.model).unwrap_or_else(|| call.model.to_owned());
             let failed = match replica.attempt(&call, until).await {
-                Ok(output) => return Ok((output, label)),
+                Ok(output) => return Ok((output, Origin { label, replica: replica.address() })),
                 Err(failed) => failed,
             };
-            let gone = matches!(failed, Attempt::Gone(_));
+            let again = match failed {
+                Attempt::Gone(_) => true,
+                Attempt::Late(_) => std::mem::take(&mut after_late) && Instant::now() < deadline,
+                Attempt::Full(_) | Attempt::Bad(_) => std::mem::take(&mut after_bad),
+            };
             tracing::debug!(triton = %replica.address(), ?failed, "an attempt failed");
-            last = failed.into();
-            if !gone && !std::mem::take(&mut again) {
+            last = failed.at(replica.address());
+            if !again {
                 break;
             }
         }
@@ -162,11 +166,11 @@ impl Pool {
             return Some(Arc::clone(&watched.replica));
         }
         let mut fit: Vec<_> = serving.iter().filter(|watched| state(watched) == State::Closed).collect();
-        // When most seem bad it is more likely the work or the network, and none is left out.
-        if fit.len() * 2 < serving.len() {
-            fit = serving.iter().collect();
-        }
         fit.retain(|watched| untried(watched));
+        // When all seem bad it is more likely the work or the network, and none is left out.
+        if fit.is_empty() {
+            fit = serving.iter().filter(untried).collect();
+        }
         // Looked at once: the loads change meanwhile.
         let loads: Vec<_> = fit.iter().map(|watched| (watched.replica.load(model), *watched)).collect();
         let least = loads.iter().map(|(load, _)| *load).min_by(f64::total_cmp)?;

@@ -410,13 +410,16 @@ fn classify(status: &Status) -> Attempt {
     }
 }
 
-impl From<Attempt> for Error {
-    fn from(attempt: Attempt) -> Self {
-        match attempt {
-            Attempt::Gone(cause) => Self::Unavailable(cause),
-            Attempt::Full(cause) => Self::Overloaded(cause),
-            Attempt::Late(cause) => Self::Timeout(cause),
-            Attempt::Bad(cause) => Self::Failed(cause),
-        }
+impl Attempt {
+    /// The error that it is for the request, if no other attempt is made: with the replica's address, for
+    /// the log.
+    pub fn at(self, replica: SocketAddr) -> Error {
+        let (kind, cause): (fn(String) -> Error, _) = match self {
+            Self::Gone(cause) => (Error::Unavailable, cause),
+            Self::Full(cause) => (Error::Overloaded, cause),
+            Self::Late(cause) => (Error::Timeout, cause),
+            Self::Bad(cause) => (Error::Failed, cause),
+        };
+        kind(format!("{replica}: {cause}"))
     }
 }

@@ -166,7 +166,7 @@ mod plainly {
 
     pub fn plan(mask: &Mask) -> Vec<Window> {
         let photo = Rect::of_size(mask.width(), mask.height());
-        let mut groups = groups(mask);
+        let mut groups = groups(mask, &Sparse::from(mask));
         join_before(&mut groups, photo);
         let mut windows = loop {
             let windows = cover_before(mask, &groups, photo);
@@ -228,7 +228,8 @@ mod plainly {
             let mut open = open.clone();
             let mut windows = Vec::new();
             while let Some(rest) = open.bounds_within(hole) {
-                let window = around(next_piece(&open, rest, side - side / 3), side, side, photo);
+                let window =
+                    around(next_piece(&Sparse::from(&open), rest, side - side / 3), side, side, photo);
                 let thin = open.count_within(window.source) * 3 <= window.source.area();
                 if windows.len() == budget || !thin {
                     return None;
@@ -292,16 +293,27 @@ fn adversarial_masks_have_the_plan_that_copies_would_give() {
     }
 }
 
+/// Processor time of this thread so far, in milliseconds: other tests run beside.
+fn processor() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
+}
+
 #[test]
-fn any_mask_of_full_size_is_planned_in_a_fraction_of_a_second() {
+fn any_mask_of_full_size_is_planned_in_a_tenth_of_a_second() {
     for (what, mask) in adversarial(4096) {
         for mask in [mask.dilate(8), mask] {
-            // The thread's own time: other tests run beside it.
-            let started = clock_gettime(ClockId::ThreadCPUTime);
-            let windows = plan(&mask);
-            let took = clock_gettime(ClockId::ThreadCPUTime) - started;
-            println!("{what}: {} windows in {took:?}", windows.len());
-            assert!(took.tv_sec < 2, "{what}: {took:?}");
+            // The best of three: what shares the core slows its caches.
+            let tries = [(); 3].map(|()| {
+                let started = processor();
+                let windows = plan(&mask).len();
+                (processor() - started, windows)
+            });
+            let (took, windows) = tries.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).expect("three");
+            println!("{what}: {windows} windows in {took:.1} ms");
+            // With the checks of a debug build it takes longer.
+            let most = if cfg!(debug_assertions) { 500.0 } else { 100.0 };
+            assert!(took < most, "{what}: {took:.1} ms");
         }
     }
 }

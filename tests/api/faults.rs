@@ -99,6 +99,33 @@ async fn a_deadline_that_passes_between_our_own_steps_is_a_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_deadline_ends_a_step_of_our_own() {
+    // Encoding it takes seconds.
+    let large = png(image::GrayImage::from_fn(8000, 8000, |x, y| {
+        image::Luma([(x.wrapping_mul(x / 7) ^ y.wrapping_mul(y / 5)) as u8 & 7])
+    }));
+    let limits = ["--max-side=8000", "--max-pixels=64000000", "--max-file-mb=100"];
+    let form = || boxed(photo(large.clone()), [5, 5, 10, 10]).text("format", "webp");
+    let patient = spawn_app_before(StandIn::start().await, &limits).await;
+    patient.replicas_ready(1).await;
+    let response = patient.inpaint(form()).await;
+    assert_eq!(response.status(), 200);
+    let whole: u64 = response.headers()["x-knockout-latency"].to_str().unwrap().parse().unwrap();
+    drop(patient);
+
+    // After decoding and before the end of encoding, wherever that runs.
+    let timeout = Duration::from_millis(whole / 2);
+    let flag = format!("--request-timeout={}", timeout.as_secs_f64());
+    let hurried = [limits.as_slice(), &[&flag]].concat();
+    let app = spawn_app_before(StandIn::start().await, &hurried).await;
+    app.replicas_ready(1).await;
+    let started = Instant::now();
+    let (status, code, _) = error_of(app.inpaint(form()).await).await;
+    println!("a step of {whole} ms in all, ended after {:?}", started.elapsed());
+    assert_eq!((status, code.as_str()), (504, "inference_timeout"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_fails_at_once_costs_its_callers_nothing() {
     for code in [Code::Internal, Code::Unknown] {
         let well = StandIn::answering(Duration::from_millis(20), fill).await;

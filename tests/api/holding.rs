@@ -1,18 +1,32 @@
 //! Callers who hold on: connections that say little, and answers that nobody reads.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
 
-use reqwest::Client;
+use clap::Parser;
+use lacuna::{
+    config::Config,
+    gate::{Budget, Gate},
+    http::{Limits, Listener, Origins, Service, Stop, Tokens, serve_api},
+    inpaint::Workshop,
+    triton::{Models, Pool, Tls},
+};
+use reqwest::{Client, Response, multipart::Form};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::watch,
     time::{sleep, timeout},
 };
 
 use crate::{
-    helpers::{TOKEN, TestApp, boxed, photo, spawn_app},
-    program::Gateway,
-    samples::png,
+    helpers::{TOKEN, TestApp, boxed, error_of, photo, spawn_app},
+    program::{Gateway, eventually},
+    samples::{png, textured},
+    stand_in::StandIn,
 };
 
 /// A photo whose answer is larger than what the system keeps for a reader: about 9 MB.
@@ -135,7 +149,7 @@ async fn eventually_free(app: &TestApp) {
         let text = app.client.get(format!("http://{}/metrics", app.admin)).send().await.unwrap();
         text.text().await.unwrap().contains("lacuna_slow_clients_total")
     };
-    crate::program::eventually("it is counted", gauge).await;
+    eventually("it is counted", gauge).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,7 +201,104 @@ async fn a_parts_header_that_does_not_end_is_refused_early() {
         let read = timeout(Duration::from_secs(12), reading.read(&mut answer)).await;
         let read = read.expect("the answer does not wait for the end").unwrap();
         let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
-        assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("header"), "{piece}: {answer}");
+        assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("header"), "{piece}: {answer}");
         sending.abort();
     }
+}
+
+/// Sends `form` over `client` and holds the head of the answer, with its body unread.
+async fn unread(client: &Client, url: String, form: Form) -> Response {
+    client.post(url).bearer_auth(TOKEN).multipart(form).send().await.unwrap()
+}
+
+/// Resident memory of a process, in MiB.
+fn memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_memory_of_unread_answers_comes_back() {
+    let triton = StandIn::start().await;
+    let url = triton.url();
+    let gateway = Gateway::start(&[("LACUNA_TRITON", &url), ("LACUNA_RATE_BURST", "100")]);
+    let client = Client::builder().http2_prior_knowledge().http2_initial_stream_window_size(64 * 1024);
+    let client = client.build().unwrap();
+    let large = large();
+    let form = || boxed(photo(large.clone()), [5, 5, 10, 10]);
+    // What the first photo leaves behind is no answer's.
+    drop(unread(&client, gateway.url(), form()).await.bytes().await.unwrap());
+    sleep(Duration::from_secs(7)).await;
+    let before = memory(gateway.pid());
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(unread(&client, gateway.url(), form()).await);
+    }
+    let during = memory(gateway.pid());
+    // Given up after 25 seconds at most, and given back where nothing is at work, every five.
+    sleep(Duration::from_secs(32)).await;
+    let after = memory(gateway.pid());
+    println!("8 answers of 9 MB unread: {before} MiB before, {during} during, {after} after");
+    assert!(during >= before + 50, "they were held: {before} {during}");
+    assert!(after <= before + 20, "{before} {during} {after}");
+    drop(held);
+}
+
+/// The routes with room for so many bytes of answers, served on a port of its own.
+async fn with_room_for(answers: u32, triton: &StandIn) -> SocketAddr {
+    let arguments = ["lacuna", "--token-concurrency=100", "--rate-burst=100"].map(str::to_owned);
+    let config = Config::parse_from(arguments.into_iter().chain([format!("--tokens=tests:{TOKEN}")]));
+    let names = vec!["patchmatch".to_owned(), "isnet".to_owned()];
+    let pool = Pool::new(vec![triton.url().parse().unwrap()], Tls::default(), names);
+    let service = Service {
+        tokens: Tokens::load(&config).unwrap(),
+        limits: Limits::new(None, false).unwrap(),
+        uploads: Budget::new(256 << 20),
+        answers: Budget::new(answers),
+        workshop: Workshop {
+            limits: config.picture_limits(),
+            gate: Gate::new(lacuna::gate::Limits { workers: 4, queue: 4, decoded: 256 << 20 }),
+            models: Models::new(pool, "patchmatch", "isnet"),
+        },
+        origins: Origins::new(vec![]),
+        timeout: Duration::from_secs(60),
+        draining: AtomicBool::new(false),
+    };
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let listener = Listener { socket, tls: None, idle: Duration::from_secs(75), name: "api" };
+    let (stop, stops) = watch::channel(Stop::No);
+    tokio::spawn(async move {
+        serve_api(listener, Arc::new(service), stops).await;
+        drop(stop);
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_find_no_room_are_refused_until_others_are_taken() {
+    let triton = StandIn::start().await;
+    let url = format!("http://{}/inpaint", with_room_for(12 << 20, &triton).await);
+    // Each on a connection of its own, whose window is far smaller than the answer.
+    let client = || {
+        let client = Client::builder().http2_prior_knowledge();
+        client.http2_initial_stream_window_size(64 * 1024).build().unwrap()
+    };
+    let large = large();
+    let form = || boxed(photo(large.clone()), [5, 5, 10, 10]);
+    let (first, second) = (client(), client());
+    let held = unread(&first, url.clone(), form()).await;
+    assert_eq!(held.status(), 200);
+    let refused = unread(&second, url.clone(), form()).await;
+    assert!(refused.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+    let (status, code, _) = error_of(refused).await;
+    assert_eq!((status, code.as_str()), (503, "overloaded"));
+    let small = boxed(photo(png(textured(3, false, 40, 30))), [5, 5, 10, 10]);
+    assert_eq!(unread(&second, url.clone(), small).await.status(), 200, "what fits is answered");
+    assert!(held.bytes().await.unwrap().len() > 8 << 20);
+    eventually("the room is there again", async || {
+        unread(&second, url.clone(), form()).await.status() == 200
+    })
+    .await;
 }

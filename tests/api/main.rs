@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod contract;
+mod cors;
 mod description;
+mod ending;
 mod erase;
 mod exactness;
 mod faults;
@@ -14,7 +16,9 @@ mod limits;
 mod mask;
 mod operations;
 mod pages;
+mod photos;
 mod program;
 mod real_triton;
 mod samples;
+mod sick;
 mod stand_in;

@@ -1,8 +1,8 @@
 //! The program as an operator starts it: its commands, its signals, its log.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    io::{BufRead, BufReader},
+    net::SocketAddr,
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex},
     thread,
@@ -15,7 +15,10 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use reqwest::multipart::Form;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
 
@@ -31,7 +34,7 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_lacuna");
 pub struct Gateway {
     pub address: SocketAddr,
     pub admin: SocketAddr,
-    process: Child,
+    pub process: Child,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -82,17 +85,17 @@ impl Gateway {
         self.process.id()
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let done = Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap();
         assert!(done.success());
     }
 
-    fn log(&self) -> Vec<String> {
+    pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
     }
 }
 
-fn form() -> Form {
+pub fn form() -> Form {
     boxed(photo(png(textured(3, false, 40, 30))), [5, 5, 10, 10])
 }
 
@@ -239,6 +242,91 @@ async fn the_log_is_json_with_the_request_id_and_without_any_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_log_tells_what_a_request_was_and_who_answered_it() {
+    let triton = StandIn::start().await;
+    let url = triton.url();
+    let gateway = Gateway::start(&[("LACUNA_LOG_FORMAT", "json"), ("LACUNA_TRITON", &url)]);
+    let picture = png(textured(3, false, 40, 30));
+    let sent = picture.len();
+    let client = reqwest::Client::new();
+    let send = async |form: Form| {
+        let request = client.post(gateway.url()).bearer_auth(TOKEN).multipart(form);
+        request.send().await.unwrap().bytes().await.unwrap().len()
+    };
+    let back = send(boxed(photo(picture.clone()), [5, 5, 10, 10]).text("format", "webp")).await;
+    send(boxed(photo(picture), [500, 5, 10, 10])).await;
+    let logged = || {
+        let log = gateway.log();
+        let entries = log.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        entries.filter(|entry| entry["message"] == "request").collect::<Vec<_>>()
+    };
+    eventually("both requests are logged", async || logged().len() == 2).await;
+    let [good, refused] = &logged()[..] else { panic!("two requests") };
+    for (field, value) in [
+        ("status", 200.into()),
+        ("mode", "bbox".into()),
+        ("photo", "image/png".into()),
+        ("width", 40.into()),
+        ("height", 30.into()),
+        ("format", "webp".into()),
+        ("bytes_in", sent.into()),
+        ("bytes_out", back.into()),
+        ("replica", triton.address.to_string().into()),
+        ("error", Value::Null),
+    ] {
+        assert_eq!(good[field], value, "{field} in {good}");
+    }
+    assert_eq!(refused["error"], "invalid_bbox");
+    assert_eq!((&refused["photo"], &refused["replica"]), (&"image/png".into(), &Value::Null));
+}
+
+/// Sends a form whose second half comes after a pause.
+async fn slowly(address: SocketAddr, picture: &[u8], pause: Duration) -> String {
+    let part = |name: &str, value: &[u8]| {
+        let head = format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n");
+        [head.as_bytes(), value, b"\r\n"].concat()
+    };
+    let boxes = [("x", b"5"), ("y", b"5"), ("w", b"9"), ("h", b"9")];
+    let mut body = part("file", picture);
+    body.extend(boxes.iter().flat_map(|(name, value)| part(name, *value)));
+    body.extend(b"--b--\r\n");
+    let head = format!(
+        "POST /inpaint HTTP/1.1\r\nhost: lacuna\r\nauthorization: Bearer {TOKEN}\r\nconnection: close\r\n\
+         content-type: multipart/form-data; boundary=b\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let (first, second) = body.split_at(body.len() / 2);
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(&[head.as_bytes(), first].concat()).await.unwrap();
+    tokio::time::sleep(pause).await;
+    stream.write_all(second).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    String::from_utf8_lossy(&answer[..end]).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_upload_is_not_a_slow_service() {
+    let triton = StandIn::start().await;
+    let url = triton.url();
+    let gateway = Gateway::start(&[("LACUNA_TRITON", &url)]);
+    let pause = Duration::from_millis(2500);
+    let head = slowly(gateway.address, &png(textured(3, false, 40, 30)), pause).await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let latency = head.lines().find_map(|line| line.strip_prefix("x-knockout-latency: ")).unwrap();
+    assert!(latency.parse::<u64>().unwrap() < 2000, "{latency} ms");
+    let metrics =
+        reqwest::get(format!("http://{}/metrics", gateway.admin)).await.unwrap().text().await.unwrap();
+    let sum = |name: &str| -> f64 {
+        let line = metrics.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    assert!(sum("lacuna_upload_seconds_sum") >= 2.4);
+    assert!(sum("lacuna_request_seconds_sum") < 2.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_callers_trace_goes_on_to_the_collector_and_into_triton() {
     let spans = Arc::<Mutex<Vec<(String, String)>>>::default();
     let collector = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -293,49 +381,11 @@ async fn a_caller_who_hangs_up_is_logged_and_counted() {
     let request = reqwest::Client::new().post(gateway.url()).bearer_auth(TOKEN).multipart(form());
     let hung_up = tokio::time::timeout(Duration::from_millis(700), request.send()).await;
     assert!(hung_up.is_err());
-    eventually("it is logged", async || gateway.log().iter().any(|line| line.contains("status=499"))).await;
+    eventually("it is logged", async || {
+        gateway.log().iter().any(|line| line.contains("status=499") && line.contains("hung_up"))
+    })
+    .await;
     let metrics =
         reqwest::get(format!("http://{}/metrics", gateway.admin)).await.unwrap().text().await.unwrap();
     assert!(metrics.contains("status=\"499\""), "{metrics}");
-}
-
-#[test]
-fn without_a_caller_the_end_is_announced_first() {
-    let mut gateway = Gateway::start(&[]);
-    gateway.signal("-TERM");
-    eventually_log(&gateway, "draining");
-    let mut new = TcpStream::connect(gateway.address).expect("new callers still get an answer");
-    new.write_all(b"GET /readyz HTTP/1.1\r\nhost: lacuna\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    new.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("\"draining\":true"), "{answer}");
-    assert!(gateway.process.wait().unwrap().success());
-}
-
-#[test]
-fn callers_are_asked_to_leave_before_the_end() {
-    let mut gateway = Gateway::start(&[]);
-    let mut kept = TcpStream::connect(gateway.address).unwrap();
-    let mut ask = || {
-        kept.write_all(b"GET /livez HTTP/1.1\r\nhost: lacuna\r\n\r\n").unwrap();
-        let mut answer = [0; 1024];
-        let length = kept.read(&mut answer).unwrap();
-        String::from_utf8_lossy(&answer[..length]).into_owned()
-    };
-    assert!(!ask().contains("connection: close"));
-    gateway.signal("-TERM");
-    eventually_log(&gateway, "draining");
-    let answer = ask();
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
-    let ended = Instant::now();
-    assert!(gateway.process.wait().unwrap().success());
-    assert!(ended.elapsed() < Duration::from_secs(5), "nobody is waited for who has left");
-}
-
-fn eventually_log(gateway: &Gateway, text: &str) {
-    let end = Instant::now() + Duration::from_secs(5);
-    while !gateway.log().iter().any(|line| line.contains(text)) {
-        assert!(Instant::now() < end, "{text}");
-        thread::sleep(Duration::from_millis(10));
-    }
 }

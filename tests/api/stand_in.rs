@@ -31,6 +31,8 @@ pub const FILL: [u8; 3] = [10, 200, 90];
 
 type Answer = Result<ModelInferResponse, Status>;
 type Behaviour = Arc<dyn Fn(&ModelInferRequest) -> Answer + Send + Sync>;
+/// What is said to a probe of the server (`None`) or of a model.
+type Probe = Arc<dyn Fn(Option<&str>) -> Result<bool, Status> + Send + Sync>;
 
 /// A stand-in that runs until it is dropped, on threads of its own: with them all its connections end.
 #[allow(dead_code, reason = "not every program that includes this uses all of it")]
@@ -52,6 +54,9 @@ impl Drop for StandIn {
 #[derive(Clone)]
 struct Triton {
     behaviour: Behaviour,
+    probe: Probe,
+    /// Its models' labels begin with it.
+    label: &'static str,
     delay: Duration,
     /// How long it takes to say that it is ready.
     waking: Duration,
@@ -63,7 +68,14 @@ impl Triton {
         delay: Duration,
         behaviour: impl Fn(&ModelInferRequest) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        Self { behaviour: Arc::new(behaviour), delay, waking: Duration::ZERO, traces: Arc::default() }
+        Self {
+            behaviour: Arc::new(behaviour),
+            probe: Arc::new(|_| Ok(true)),
+            label: "stand-in",
+            delay,
+            waking: Duration::ZERO,
+            traces: Arc::default(),
+        }
     }
 }
 
@@ -85,6 +97,24 @@ impl StandIn {
     #[allow(dead_code, reason = "the bench has no use for it")]
     pub async fn waking(waking: Duration) -> Self {
         Self::serving(Triton { waking, ..Triton::new(Duration::ZERO, fill) }, None).await
+    }
+
+    /// One that answers probes as `probe` says, and requests as `behaviour` does.
+    #[allow(dead_code, reason = "the bench has no use for it")]
+    pub async fn probed(
+        probe: impl Fn(Option<&str>) -> Result<bool, Status> + Send + Sync + 'static,
+        behaviour: impl Fn(&ModelInferRequest) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::serving(Triton { probe: Arc::new(probe), ..Triton::new(Duration::ZERO, behaviour) }, None).await
+    }
+
+    /// One whose models' labels begin with `label`.
+    #[allow(dead_code, reason = "the bench has no use for it")]
+    pub async fn labelled(
+        label: &'static str,
+        behaviour: impl Fn(&ModelInferRequest) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::serving(Triton { label, ..Triton::new(Duration::ZERO, behaviour) }, None).await
     }
 
     /// One that fills holes, and speaks TLS.
@@ -163,14 +193,15 @@ impl GrpcInferenceService for Triton {
         _: Request<ServerReadyRequest>,
     ) -> Result<Response<ServerReadyResponse>, Status> {
         tokio::time::sleep(self.waking).await;
-        Ok(Response::new(ServerReadyResponse { ready: true }))
+        (self.probe)(None).map(|ready| Response::new(ServerReadyResponse { ready }))
     }
 
     async fn model_ready(
         &self,
-        _: Request<ModelReadyRequest>,
+        request: Request<ModelReadyRequest>,
     ) -> Result<Response<ModelReadyResponse>, Status> {
-        Ok(Response::new(ModelReadyResponse { ready: true }))
+        let probed = (self.probe)(Some(&request.get_ref().name));
+        probed.map(|ready| Response::new(ModelReadyResponse { ready }))
     }
 
     async fn model_config(
@@ -178,7 +209,7 @@ impl GrpcInferenceService for Triton {
         request: Request<ModelConfigRequest>,
     ) -> Result<Response<ModelConfigResponse>, Status> {
         let name = request.into_inner().name;
-        let label = ModelParameter { string_value: format!("stand-in-{name}") };
+        let label = ModelParameter { string_value: format!("{}-{name}", self.label) };
         let parameters = [("label".to_owned(), label)].into();
         Ok(Response::new(ModelConfigResponse { config: Some(ModelConfiguration { name, parameters }) }))
     }

@@ -8,11 +8,12 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 
-from experiments import ending, hostile, overload, replicas, throughput
+from experiments import ending, hostile, overload, replicas, sick, throughput
 from rig.goals import Report, say
 
 EXPERIMENTS: dict[str, Callable[[Report], Coroutine[None, None, None]]] = {
     "replicas": replicas.run,
+    "sick": sick.run,
     "throughput": throughput.run,
     "ending": ending.run,
     "overload": overload.run,

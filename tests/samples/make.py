@@ -3,6 +3,7 @@
 Needs Pillow and pillow-heif. The files are kept in the repository, so this runs only when one is added.
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ import pillow_heif
 from PIL import Image
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent / "proof"))
+
+from rig.grid import grid_of
 
 
 def pattern(width: int, height: int) -> Image.Image:
@@ -40,6 +44,7 @@ def main() -> None:
     deep = np.asarray(small).astype(np.uint16) * 257
     heif = pillow_heif.from_bytes("RGB;16", small.size, deep.tobytes())
     heif.save(HERE / "deep.heic", quality=95)
+    (HERE / "grid.heic").write_bytes(grid_of(pattern(160, 96), 64, nclx=(12, 13, 6)))
     small.quantize(16).save(HERE / "palette.png")
 
 

@@ -18,8 +18,8 @@ use session::{Frame, Reader};
 /// Quality of [`encode`], on libjpeg's scale.
 const QUALITY: u8 = 95;
 
-/// Largest profile that fits in the 255 segments a JPEG file has for it.
-const MAX_ICC: usize = 255 * 65_519;
+/// Largest profile that fits in the 255 segments a JPEG file has for it, in bytes.
+pub const MAX_ICC: usize = 255 * 65_519;
 
 /// Why a JPEG file could not be read or written. None of the texts is for a client's eyes.
 #[derive(Debug, thiserror::Error)]

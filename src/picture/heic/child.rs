@@ -8,30 +8,28 @@ use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
     process::ExitCode,
+    time::Duration,
 };
 
-use libheif_rs::{ColorSpace, HeifContext, LibHeif, RgbChroma, SecurityLimits};
+use libheif_rs::{ColorSpace, DecodingOptions, HeifContext, LibHeif, RgbChroma, SecurityLimits};
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
 
-use super::{PICTURE, REFUSED, TOO_LARGE};
-use crate::picture::{MAX_BYTES, MAX_SIDE};
+use super::{PICTURE, REFUSED};
 
-/// Memory that libheif allows itself for one picture, in bytes: the largest one's planes at 16 bits,
-/// as decoded and as converted.
-const MAX_MEMORY: u64 = 1 << 30;
-/// Address space, in bytes; the rest is the program itself and the stacks and heaps of threads.
-const MAX_ADDRESSES: u64 = 3 << 30;
-/// Time of the processor, and on the clock, in seconds.
+/// Time of the processor, and on the clock, at most.
 const MAX_CPU: u64 = 30;
-const MAX_CLOCK: u32 = 60;
+const MAX_CLOCK: Duration = Duration::from_secs(60);
+/// Threads that decode tiles at once, each with another of the decoder's own.
+const THREADS: usize = 4;
 
-/// Reads a HEIC file from standard input, decodes it and writes the answer to standard output. For a
-/// process that does nothing else.
-pub fn decode_from_stdin() -> ExitCode {
-    match confine().and_then(|()| answer()) {
+/// Reads a HEIC file from standard input, decodes it in `memory` bytes and `milliseconds`, and writes the
+/// answer to standard output. For a process that does nothing else.
+pub fn decode_from_stdin(memory: u64, milliseconds: u64) -> ExitCode {
+    let time = Duration::from_millis(milliseconds).min(MAX_CLOCK);
+    match confine(memory, time).and_then(|()| answer(memory)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -40,13 +38,12 @@ pub fn decode_from_stdin() -> ExitCode {
     }
 }
 
-fn answer() -> Result<(), String> {
+fn answer(memory: u64) -> Result<(), String> {
     let mut file = Vec::new();
-    io::stdin().take(MAX_BYTES as u64).read_to_end(&mut file).map_err(|error| error.to_string())?;
+    io::stdin().read_to_end(&mut file).map_err(|error| error.to_string())?;
     let mut out = io::stdout().lock();
-    let written = match decode(&file) {
-        Ok(Some(picture)) => write_picture(&mut out, &picture),
-        Ok(None) => out.write_all(&[TOO_LARGE]),
+    let written = match decode(&file, memory) {
+        Ok(picture) => write_picture(&mut out, &picture),
         Err(why) => out.write_all(&[REFUSED]).and_then(|()| out.write_all(why.as_bytes())),
     };
     written.and_then(|()| out.flush()).map_err(|error| error.to_string())
@@ -58,32 +55,34 @@ struct Decoded {
     height: u32,
     alpha: bool,
     deep: bool,
+    /// Primaries and transfer function (ITU-T H.273); 0 where the file does not say.
+    points: [u32; 2],
     icc: Vec<u8>,
     samples: Vec<u8>,
 }
 
 fn write_picture(out: &mut impl Write, picture: &Decoded) -> io::Result<()> {
     let (channels, bits) = (if picture.alpha { 4 } else { 3 }, if picture.deep { 16 } else { 8 });
-    let numbers = [picture.width, picture.height, channels, bits, picture.icc.len() as u32];
+    let [primaries, transfer] = picture.points;
+    let icc = picture.icc.len() as u32;
+    let numbers = [picture.width, picture.height, channels, bits, primaries, transfer, icc];
     out.write_all(&[PICTURE])?;
     out.write_all(&numbers.map(u32::to_le_bytes).concat())?;
     out.write_all(&picture.icc)?;
     out.write_all(&picture.samples)
 }
 
-/// The primary image, or `None` where it is larger than we take.
-fn decode(file: &[u8]) -> Result<Option<Decoded>, String> {
+/// The primary image.
+fn decode(file: &[u8], memory: u64) -> Result<Decoded, String> {
     let text = |error: libheif_rs::HeifError| error.to_string();
     let mut context = HeifContext::new().map_err(text)?;
     let mut limits = SecurityLimits::new();
-    limits.set_max_image_size_pixels(u64::from(MAX_SIDE) * u64::from(MAX_SIDE) * 4);
-    limits.set_max_total_memory(MAX_MEMORY);
+    limits.set_max_total_memory(memory);
     context.set_security_limits(&limits).map_err(text)?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+    context.set_max_decoding_threads(threads as u32);
     context.read_bytes(file).map_err(text)?;
     let handle = context.primary_image_handle().map_err(text)?;
-    if handle.width() > MAX_SIDE || handle.height() > MAX_SIDE {
-        return Ok(None);
-    }
 
     let alpha = handle.has_alpha_channel();
     let deep = handle.luma_bits_per_pixel() > 8;
@@ -94,7 +93,12 @@ fn decode(file: &[u8]) -> Result<Option<Decoded>, String> {
         (true, true) => RgbChroma::HdrRgbaLe,
     };
     let library = LibHeif::new_checked().map_err(text)?;
-    let decoded = library.decode(&handle, ColorSpace::Rgb(chroma), None).map_err(text)?;
+    let mut options = DecodingOptions::new().ok_or("no memory")?;
+    // A tile that is missing or broken would be black otherwise.
+    options.set_strict_decoding(true);
+    // What the picture says of its colours is for our answer to keep.
+    options.set_output_image_nclx_profile_passthrough(true);
+    let decoded = library.decode(&handle, ColorSpace::Rgb(chroma), Some(options)).map_err(text)?;
     let plane = decoded.planes().interleaved.ok_or("no interleaved plane")?;
     let row = plane.width as usize * if alpha { 4 } else { 3 } * if deep { 2 } else { 1 };
     let mut samples = Vec::with_capacity(row * plane.height as usize);
@@ -105,7 +109,17 @@ fn decode(file: &[u8]) -> Result<Option<Decoded>, String> {
         widen(&mut samples, plane.bits_per_pixel);
     }
     let icc = handle.color_profile_raw().map(|profile| profile.data).unwrap_or_default();
-    Ok(Some(Decoded { width: plane.width, height: plane.height, alpha, deep, icc, samples }))
+    let nclx = handle.color_profile_nclx().or_else(|| decoded.color_profile_nclx());
+    let points = nclx
+        .map_or([0; 2], |nclx| said(nclx.color_primaries() as u32, nclx.transfer_characteristics() as u32));
+    Ok(Decoded { width: plane.width, height: plane.height, alpha, deep, points, icc, samples })
+}
+
+/// What a file says of its colours, if it says both: 2 is "unspecified", and what libheif has no name for
+/// comes after all that it knows.
+fn said(primaries: u32, transfer: u32) -> [u32; 2] {
+    let known = |point: u32, last: u32| (1..=last).contains(&point) && point != 2;
+    if known(primaries, 22) && known(transfer, 18) { [primaries, transfer] } else { [0; 2] }
 }
 
 /// Makes little-endian samples of `bits` bits into samples of 16 in the machine's order: the high bits
@@ -119,20 +133,36 @@ fn widen(samples: &mut [u8], bits: u8) {
 }
 
 /// Gives up what decoding does not need.
-fn confine() -> Result<(), String> {
+fn confine(memory: u64, time: Duration) -> Result<(), String> {
     let limit = |resource, most: u64| {
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
         setrlimit(resource, limit).map_err(|error| format!("a limit: {error}"))
     };
     // A decoder whose gateway was killed has nobody to answer.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| error.to_string())?;
-    limit(Resource::As, MAX_ADDRESSES)?;
+    // An arena a thread would be 64 MiB of addresses each.
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets a parameter of the allocator and takes any value.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+    limit(Resource::As, memory)?;
     limit(Resource::Cpu, MAX_CPU)?;
     limit(Resource::Core, 0)?;
     limit(Resource::Fsize, 0)?;
-    // SAFETY: sets a timer of this process, and nothing else.
-    unsafe { libc::alarm(MAX_CLOCK) };
+    end_after(time);
     filter_system_calls().map_err(|error| format!("the filter of system calls: {error}"))
+}
+
+/// Has this process ended by a signal after `time`.
+fn end_after(time: Duration) {
+    let never = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    // A timer of nothing would be none.
+    let time = time.max(Duration::from_millis(1));
+    let until = libc::timeval { tv_sec: time.as_secs() as i64, tv_usec: time.subsec_micros().into() };
+    let timer = libc::itimerval { it_interval: never, it_value: until };
+    // SAFETY: sets a timer of this process, and nothing else.
+    unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) };
 }
 
 /// Of the system calls, leaves those for memory, threads of this process, time, and streams that are

@@ -15,7 +15,11 @@ from local_stack.ports import HOST, Ports, free_ports
 from local_stack.triton import Triton
 from rig.goals import say
 
-REPOSITORY = Path(__file__).resolve().parents[1] / "model_repository"
+_HERE = Path(__file__).resolve().parents[1]
+REPOSITORY = _HERE / "model_repository"
+FAILING = _HERE / "sick_models/failing"
+HANGING = _HERE / "sick_models/hanging"
+"""Where the model ``SLOW`` fails at once, and where it never answers."""
 CONSTANT = "constant"
 SUBJECT = "constant-subject"
 SLOW = "constant-200ms"
@@ -26,11 +30,14 @@ SLOW_SECONDS = 0.2
 class Replica:
     """One Triton at fixed addresses, through its lives."""
 
-    def __init__(self, installed: Installed, models: Sequence[str], log: Path) -> None:
+    def __init__(
+        self, installed: Installed, models: Sequence[str], log: Path, repository: Path
+    ) -> None:
         """Starts it."""
         self._installed = installed
         self._models = models
         self._log = log
+        self._repository = repository
         self._ports = Ports(*free_ports(3))
         self._triton = self._begin()
         self._expected = True
@@ -42,7 +49,7 @@ class Replica:
         return f"http://{HOST}:{self._ports.grpc}"
 
     def _begin(self) -> Triton:
-        return Triton(self._installed, self._ports, self._log, self._models, REPOSITORY)
+        return Triton(self._installed, self._ports, self._log, self._models, self._repository)
 
     def kill(self) -> None:
         """Ends it and its Python processes at once, without a word to its clients."""
@@ -74,13 +81,24 @@ class Replica:
         if self._expected and (status := self._triton.exit_status()) is not None:
             say(f"a Triton ended by itself, status {status}. {self._triton.last_words()}")
 
+    @property
+    def port(self) -> int:
+        """Of its address."""
+        return self._ports.grpc
+
     async def busy(self) -> float:
         """The seconds that its models have worked, as it counts them itself."""
+        return await self._counted("nv_inference_compute_infer_duration_us{") / 1e6
+
+    async def answers(self) -> int:
+        """How many requests it has answered, well or badly, as it counts them itself."""
+        return int(await self._counted("nv_inference_request_success{"))
+
+    async def _counted(self, name: str) -> float:
         url = f"http://{HOST}:{self._ports.metrics}/metrics"
         async with aiohttp.request("GET", url) as answer:
             lines = (await answer.text()).splitlines()
-        name = "nv_inference_compute_infer_duration_us{"
-        return sum(float(line.split()[-1]) for line in lines if line.startswith(name)) / 1e6
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
 
     async def ready(self) -> float:
         """Waits until it serves its models; gives when that was seen."""
@@ -92,7 +110,9 @@ class Replica:
 
 
 @asynccontextmanager
-async def fleet(count: int, *models: str) -> AsyncIterator[list[Replica]]:
+async def fleet(
+    count: int, *models: str, repository: Path = REPOSITORY
+) -> AsyncIterator[list[Replica]]:
     """So many Tritons with these models, ready."""
     installed = setup()
     replicas: list[Replica] = []
@@ -100,7 +120,7 @@ async def fleet(count: int, *models: str) -> AsyncIterator[list[Replica]]:
         try:
             for number in range(count):
                 log = Path(folder) / f"triton-{number}.log"
-                replicas.append(Replica(installed, models, log))
+                replicas.append(Replica(installed, models, log, repository))
             for replica in replicas:
                 await replica.ready()
             say(f"{count} Tritons serve {', '.join(models)}")

@@ -49,8 +49,9 @@ class Mutator:
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed)
         formats = ("JPEG", "PNG", "WEBP", "HEIF")
-        self._photos = [photo(64, seed, name) for seed, name in enumerate(formats)]
-        self._photos += [photo(200, seed, name) for seed, name in enumerate(formats)]
+        photos = (*formats, "TILES")
+        self._photos = [photo(64, seed, name) for seed, name in enumerate(photos)]
+        self._photos += [photo(200, seed, name) for seed, name in enumerate(photos)]
         self._masks = [mask(64, name) for name in formats]
 
     def case(self) -> Case:

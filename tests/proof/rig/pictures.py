@@ -16,6 +16,8 @@ import numpy.typing as npt
 import pillow_heif
 from PIL import Image, ImageCms, ImageOps
 
+from rig.grid import grid_of
+
 Samples = npt.NDArray[np.uint8 | np.uint16]
 """Rows, columns and channels, upright."""
 
@@ -204,6 +206,12 @@ def _heic(mode: str, *, deep: bool) -> Callable[..., Picture]:
     return make
 
 
+def _heic_grid(chance: random.Random, kind: str, width: int, height: int) -> Picture:
+    width, height = max(width, 66) & ~1, max(height, 66) & ~1
+    file = grid_of(_image(_levels(chance, width, height, 3)), 64, quality=chance.randint(40, 95))
+    return Picture(kind, file, np.asarray(pillow_heif.open_heif(file)), None)
+
+
 KINDS: dict[str, Callable[..., Picture]] = {
     "png grey": _png("L"),
     "png grey and alpha": _png("LA"),
@@ -231,4 +239,5 @@ KINDS: dict[str, Callable[..., Picture]] = {
     "heic": _heic("RGB", deep=False),
     "heic with alpha": _heic("RGBA", deep=False),
     "heic deep": _heic("RGB", deep=True),
+    "heic of tiles": _heic_grid,
 }

@@ -7,6 +7,8 @@ import numpy as np
 import pillow_heif
 from PIL import Image
 
+from rig.grid import grid_of
+
 BOUNDARY = "lacuna-proof"
 BOX = {"x": "20", "y": "20", "w": "24", "h": "24"}
 """Inside of every photo made here."""
@@ -23,12 +25,13 @@ class Form:
 
 
 def photo(side: int = 96, seed: int = 0, file_format: str = "PNG") -> bytes:
-    """A small photo: gradients and a little noise."""
+    """A small photo: gradients and a little noise. ``TILES`` is a HEIC of tiles."""
     generator = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:side, 0:side] * (200 / side)
     levels = np.stack([rows, columns, (rows + columns) / 2], -1)
     levels = levels + generator.uniform(0, 30, levels.shape)
-    return _file(Image.fromarray(levels.astype(np.uint8)), file_format)
+    image = Image.fromarray(levels.astype(np.uint8))
+    return grid_of(image, 64) if file_format == "TILES" else _file(image, file_format)
 
 
 def mask(side: int = 96, file_format: str = "PNG", *, white: bool = True) -> bytes:
