@@ -14,12 +14,13 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hash
 .DEFAULT_GOAL := help
 .PHONY: help run gateway triton build deps setup dev models test test-rust test-stack test-client \
 	test-codecs test-models test-torch test-proof exactness chaos soak fuzz fuzz-targets audit lint \
-	lint-rust lint-python lint-web test-web bench bench-peer quality check-deploy
+	lint-rust lint-python lint-web test-web bench bench-fill bench-peer quality check-deploy
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-run: build ## Triton and the gateway together, on 127.0.0.1:8080, until Ctrl-C
+run: deps ## Triton and the gateway together, on 127.0.0.1:8080, until Ctrl-C
+	@$(STACK) prepare
 	@$(STACK) run
 
 gateway: build ## the gateway alone, in front of LACUNA_TRITON
@@ -45,8 +46,9 @@ dev:
 
 test: test-rust test-stack test-client test-web test-codecs test-models test-proof exactness ## all tests; those of the service against a real Triton
 
-test-rust: deps dev ## the gateway: units, and the service through its API
-	$(STACK) with-triton -- cargo test --release --locked --workspace
+test-rust: deps dev ## the gateway: units with overflow checks, and the service through its API
+	cargo --config tests/checked.toml test --release --locked --workspace --lib
+	$(STACK) with-triton -- cargo test --release --locked --workspace --test '*'
 
 test-stack: dev ## the local Triton, its models and the scripts
 	$(STACK) with-triton -- $(TRITON_PYTHON) -m pytest -q triton
@@ -137,6 +139,9 @@ deploy/.venv/bin/promtool: deploy/requirements.txt deploy/helm.txt deploy/tools.
 
 bench-peer: build setup $(BENCHES_PYTHON) ## how long a request takes beside a plain Python server
 	$(STACK) with-triton -- env PYTHONPATH=benches:scripts $(BENCHES_PYTHON) -m peer.compare
+
+bench-fill: $(BENCHES_PYTHON) ## how long the embedded fill takes beside others that need no weights
+	cd benches && PYTHONPATH=.:../scripts .venv/bin/python fills.py
 
 # QUALITY takes the options of the program: make quality QUALITY="--photos 4 --cases 2".
 quality: build setup $(BENCHES_PYTHON) ## how good a fill looks beside shrinking the whole photo

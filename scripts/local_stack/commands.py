@@ -16,6 +16,7 @@ from local_stack.gateway import TOKEN, Gateway, check_startable
 from local_stack.install import install_dev_tools, setup
 from local_stack.machine import StackError
 from local_stack.ports import HOST, Ports
+from local_stack.prepare import prepare
 from local_stack.triton import START_SECONDS, Triton, end_process
 
 
@@ -49,6 +50,12 @@ def dev() -> int:
 def web() -> int:
     """What the tests of the page need."""
     packages.ensure(packages.WEB)
+    return 0
+
+
+def get_ready() -> int:
+    """The gateway and what the local Triton needs."""
+    prepare()
     return 0
 
 

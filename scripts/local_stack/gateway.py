@@ -27,7 +27,7 @@ class Gateway:
         self.is_local = _is_local(settings["LACUNA_LISTEN"])
         self.uses_default_token = settings.get("LACUNA_TOKENS") == f"local:{TOKEN}"
         self._process = subprocess.Popen(
-            [str(_program())],
+            [str(program())],
             env=os.environ | settings,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
@@ -49,8 +49,8 @@ class Gateway:
 
 def check_startable() -> None:
     """Raises ``StackError`` where the program has not been built, or its address is taken."""
-    if not _program().is_file():
-        raise StackError(f"{_program()} is missing; build it with: cargo build --release")
+    if not program().is_file():
+        raise StackError(f"{program()} is missing; build it with: cargo build --release")
     listen = os.environ.get("LACUNA_LISTEN") or LISTEN
     host, _, port = listen.rpartition(":")
     # Another server there would answer in the gateway's place while that fails to start. What
@@ -63,7 +63,8 @@ def check_startable() -> None:
         raise StackError(f"cannot listen on {listen}; set LACUNA_LISTEN to a free address")
 
 
-def _program() -> Path:
+def program() -> Path:
+    """The built gateway, whether it is there or not."""
     target = os.environ.get("CARGO_TARGET_DIR")
     return places.ROOT / (target or "target") / "release/lacuna"
 

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::*;
 
@@ -294,12 +295,12 @@ fn adversarial_masks_have_the_plan_that_copies_would_give() {
 fn any_mask_of_full_size_is_planned_in_a_fraction_of_a_second() {
     for (what, mask) in adversarial(4096) {
         for mask in [mask.dilate(8), mask] {
-            let started = std::time::Instant::now();
+            // The thread's own time: other tests run beside it.
+            let started = clock_gettime(ClockId::ThreadCPUTime);
             let windows = plan(&mask);
-            let took = started.elapsed();
+            let took = clock_gettime(ClockId::ThreadCPUTime) - started;
             println!("{what}: {} windows in {took:?}", windows.len());
-            // Well above what it takes alone: this runs beside other tests.
-            assert!(took.as_millis() < 2000, "{what}: {took:?}");
+            assert!(took.tv_sec < 2, "{what}: {took:?}");
         }
     }
 }

@@ -75,7 +75,7 @@ impl Region {
     #[inline(always)]
     pub fn place(self, x: usize, y: usize) -> Option<usize> {
         let (x, y) = (x.wrapping_sub(self.left), y.wrapping_sub(self.top));
-        (x < self.width && y < self.height).then_some(y * self.width + x)
+        if x < self.width && y < self.height { Some(y * self.width + x) } else { None }
     }
 }
 

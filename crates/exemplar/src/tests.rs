@@ -144,3 +144,37 @@ fn pictures_of_all_sizes_and_holes_are_filled() {
         }
     }
 }
+
+#[test]
+fn any_hole_in_any_picture_is_filled_from_what_may_be_copied() {
+    let mut random = fastrand::Rng::with_seed(11);
+    for round in 0..40 {
+        let (width, height) = (random.usize(1..140), random.usize(1..140));
+        let rgb: Vec<u8> = (0..width * height * 3).map(|_| random.u8(..)).collect();
+        let mut marked = |most: usize| {
+            let mut marked = vec![0; width * height];
+            for _ in 0..random.usize(0..=most) {
+                let (left, top) = (random.usize(..width), random.usize(..height));
+                let (right, bottom) = (random.usize(left..width), random.usize(top..height));
+                for y in top..=bottom {
+                    marked[y * width + left..=y * width + right].fill(random.u8(1..));
+                }
+            }
+            marked
+        };
+        let (hole, forbidden) = (marked(4), marked(2));
+        let fill = filled(width, height, &rgb, &hole, &forbidden);
+        for place in 0..width * height {
+            let [right, down] = fill.offsets[place].map(isize::from);
+            if hole[place] == 0 {
+                assert_eq!(fill.rgb[place * 3..][..3], rgb[place * 3..][..3], "round {round}: {place}");
+                assert_eq!([right, down], [0, 0], "round {round}: {place}");
+            } else if [right, down] != [0, 0] {
+                let (x, y) = ((place % width) as isize + right, (place / width) as isize + down);
+                assert!((0..width as isize).contains(&x) && (0..height as isize).contains(&y));
+                let from = y as usize * width + x as usize;
+                assert!(hole[from] == 0 && forbidden[from] == 0, "round {round}: {place} is from {from}");
+            }
+        }
+    }
+}

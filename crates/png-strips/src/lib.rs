@@ -7,6 +7,7 @@
 
 mod deflate;
 mod huffman;
+mod matches;
 #[cfg(test)]
 mod tests;
 

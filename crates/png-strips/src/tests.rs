@@ -1,5 +1,6 @@
 use image::{ImageBuffer, Luma, LumaA, Pixel, Rgb, RgbImage, Rgba};
 use png::{BitDepth, ColorType, DecodeOptions, Decoder, Encoder};
+use zlib_rs::{Inflate, InflateFlush};
 
 use super::*;
 
@@ -120,6 +121,36 @@ fn runs_of_every_length_survive() {
     let height = rows.len() / width;
     let image = ImageBuffer::<Luma<u8>, _>::from_raw(width as u32, height as u32, rows).unwrap();
     assert_lossless(&image.into());
+}
+
+/// Bytes in which much repeats what is before it, at all distances and of all lengths, with noise between.
+fn repetitive(length: usize) -> Vec<u8> {
+    let mut noise = noise();
+    let mut random = |below: usize| (noise() >> 7) as usize % below;
+    let mut data: Vec<u8> = (0..600).map(|_| random(256) as u8).collect();
+    while data.len() < length {
+        let distance = 1 + random(data.len().min(40_000));
+        for _ in 0..8 + random(600) {
+            data.push(data[data.len() - distance]);
+        }
+        data.extend((0..random(30)).map(|_| random(256) as u8));
+    }
+    data.truncate(length);
+    data
+}
+
+#[test]
+fn repetitions_of_every_length_and_distance_survive_and_save_their_bytes() {
+    for length in [0, 1, 7, 8, 9, 600, 5_000, 131_072, 131_073, 131_080, 700_001] {
+        let data = repetitive(length);
+        let deflated = deflate::deflate(&data);
+        let mut inflated = vec![0; data.len() + 1];
+        let mut stream = Inflate::new(false, 15);
+        stream.decompress(&deflated, &mut inflated, InflateFlush::SyncFlush).unwrap();
+        assert_eq!(stream.total_out() as usize, data.len());
+        assert!(inflated[..data.len()] == data, "{length}");
+        assert!(length < 5_000 || deflated.len() < data.len() / 2, "{} of {length}", deflated.len());
+    }
 }
 
 #[test]
