@@ -4,8 +4,8 @@ use image::GrayImage;
 use reqwest::{Response, StatusCode, multipart::Form};
 
 use crate::{
-    helpers::{TOKEN, TestApp, boxed, error_of, file, masked, photo, spawn_app, spawn_app_before},
-    samples::{decoded, png, textured},
+    helpers::{TOKEN, TestApp, boxed, error_of, masked, photo, spawn_app, spawn_app_before},
+    samples::{decoded, oriented_jpeg, png, textured},
     stand_in::{StandIn, fill, output},
 };
 
@@ -104,9 +104,13 @@ async fn the_mask_grows_only_if_that_is_asked_for_and_stays_in_a_box_if_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mask_is_that_of_the_photo_as_displayed() {
     let app = spawn_app().await;
-    let (mask, _) = found(&app, photo(file("samples/rotated.heic"))).await;
-    let shown = decoded(&app.filled(boxed(photo(file("samples/rotated.heic")), [0, 0, 1, 1])).await);
-    assert_eq!(mask.dimensions(), (shown.width(), shown.height()));
+    for orientation in [1, 6] {
+        let upright = if orientation == 6 { (64, 96) } else { (96, 64) };
+        let (mask, _) = found(&app, pointed(photo(oriented_jpeg(orientation)), 40, 40)).await;
+        assert_eq!(mask.dimensions(), upright, "orientation {orientation}");
+    }
+    let beyond = pointed(photo(oriented_jpeg(6)), 64, 40);
+    assert_eq!(error_of(ask(&app, beyond).await).await.1, "invalid_point");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,7 +29,7 @@ const fixtures = {
     /** @type {string[]} */
     const faults = [];
     page.on("pageerror", (error) => faults.push(String(error)));
-    page.on("console", (message) => { if (/policy|refused to/i.test(message.text())) faults.push(message.text()); });
+    page.on("console", (message) => { if (/content security policy|refused to/i.test(message.text())) faults.push(message.text()); });
     await use(lacuna);
     recorder.stop();
     expect(faults).toEqual([]);
