@@ -91,3 +91,61 @@ fn origin(
     let y = source.y + moved(down, below, source.height, height)?;
     Some((x, y))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Cursor,
+        time::{Duration, Instant},
+    };
+
+    use image::{ImageFormat, RgbImage};
+    use ndarray::Array3;
+
+    use super::*;
+    use crate::{
+        picture::{self, Limits},
+        tile, window,
+    };
+
+    fn decoded(image: RgbImage) -> Picture {
+        let mut file = Cursor::new(Vec::new());
+        image.write_to(&mut file, ImageFormat::Png).unwrap();
+        let header = picture::inspect(file.get_ref(), &Limits::DEFAULT).unwrap();
+        picture::decode(file.get_ref(), &header, Instant::now() + Duration::from_secs(60)).unwrap()
+    }
+
+    /// The mean square of the steps to the right.
+    fn energy(rgb: &[u8], width: usize) -> f64 {
+        let rows = rgb.chunks_exact(width * 3);
+        let steps =
+            rows.flat_map(|row| row.windows(4).map(|near| f64::from(near[0].abs_diff(near[3])).powi(2)));
+        steps.sum::<f64>() / rgb.len() as f64
+    }
+
+    #[test]
+    fn a_fill_at_a_smaller_scale_is_as_sharp_as_its_surroundings() {
+        let (width, height) = (1800, 1500);
+        let mut seed = 1u32;
+        let grain = RgbImage::from_fn(width, height, |_, _| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            image::Rgb([100 + (seed >> 26) as u8; 3])
+        });
+        let picture = decoded(grain);
+        let hole = Rect { x: 350, y: 250, width: 1100, height: 1000 };
+        let open = Mask::from_rect(width, height, hole);
+        let windows = window::plan(&open);
+        assert!(windows.len() == 1 && windows[0].is_scaled(), "{windows:?}");
+        let side = windows[0].side as usize;
+        let plain = Array3::from_elem((side, side, 3), 131);
+        let core = windows[0].core;
+        let fill = tile::uncut(&picture, &open, &plain, &windows[0]);
+        let (filled, around) = (
+            energy(&fill, core.width as usize),
+            energy(&picture.rgb8(Rect { x: 0, y: 0, width, height: 200 }), width as usize),
+        );
+        assert!(filled > 0.8 * around && filled < 1.2 * around, "{filled} in the hole, {around} around it");
+        let mean = fill.iter().map(|&level| f64::from(level)).sum::<f64>() / fill.len() as f64;
+        assert!((mean - 131.0).abs() < 2.0, "{mean}");
+    }
+}
