@@ -294,7 +294,7 @@ impl<'a> RequestContext<'a> {
             let paste = self.work("composite", move || {
                 let mut photo = cut_photo;
                 for (window, fill) in wave.iter().zip(fills) {
-                    let fill = tile::uncut(&fill, window);
+                    let fill = tile::uncut(&photo, &still_open, &fill, window);
                     composite::paste(&mut photo, &fill, window.core, &still_open, &feather);
                     still_open.clear_rect(window.core);
                 }

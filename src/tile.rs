@@ -1,6 +1,8 @@
 //! Between the photo and the model: what a window shows, as the model's input, and the model's answer
 //! at the photo's resolution.
 
+mod detail;
+
 use fast_image_resize::{
     FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer,
     images::{TypedImage, TypedImageRef},
@@ -24,13 +26,7 @@ const KNOWN: u8 = 0;
 /// transparent pixels count as hole too, since their colour means nothing.
 pub fn cut(picture: &Picture, open: &Mask, window: &Window) -> Tile {
     let source = window.source;
-    let image = picture.rgb8(source);
-    let mut hole = picture.transparent(source).unwrap_or_else(|| vec![KNOWN; source.area() as usize]);
-    for (row, y) in hole.chunks_exact_mut(source.width as usize).zip(source.y..) {
-        open.runs(y, source.x, source.right(), |from, to| {
-            row[(from - source.x) as usize..(to - source.x) as usize].fill(HOLE);
-        });
-    }
+    let (image, hole) = (picture.rgb8(source), hole_of(picture, open, source));
     let (width, height) = window.content();
     let (image, hole) = match window.is_scaled() {
         false => (image, hole),
@@ -45,26 +41,28 @@ pub fn cut(picture: &Picture, open: &Mask, window: &Window) -> Tile {
     }
 }
 
+/// The hole of a part of the picture, in row order: what is open, and what is wholly transparent.
+fn hole_of(picture: &Picture, open: &Mask, source: Rect) -> Vec<u8> {
+    let mut hole = picture.transparent(source).unwrap_or_else(|| vec![KNOWN; source.area() as usize]);
+    for (row, y) in hole.chunks_exact_mut(source.width as usize).zip(source.y..) {
+        open.runs(y, source.x, source.right(), |from, to| {
+            row[(from - source.x) as usize..(to - source.x) as usize].fill(HOLE);
+        });
+    }
+    hole
+}
+
 /// The colours of the window's core, RGB in row order at the photo's resolution, from the model's
-/// answer `[S, S, 3]`.
-pub fn uncut(fill: &Array3<u8>, window: &Window) -> Vec<u8> {
+/// answer `[S, S, 3]`. `picture` and `open` are as they were when the window was cut.
+pub fn uncut(picture: &Picture, open: &Mask, fill: &Array3<u8>, window: &Window) -> Vec<u8> {
     let (width, height) = window.content();
     let (left, top) = padding((width, height), window.side);
     let (source, core) = (window.source, window.core);
-    let (x, y) = (core.x - source.x, core.y - source.y);
-    if !window.is_scaled() {
-        return part(fill, (left + x, top + y), (core.width, core.height));
+    if window.is_scaled() {
+        let content = part(fill, (left, top), (width, height));
+        return detail::enlarged(picture, open, &content, window);
     }
-    let content = part(fill, (left, top), (width, height));
-    let across = |length: u32| f64::from(length) * f64::from(width) / f64::from(source.width);
-    let down = |length: u32| f64::from(length) * f64::from(height) / f64::from(source.height);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom)).crop(
-        across(x),
-        down(y),
-        across(core.width),
-        down(core.height),
-    );
-    resize::<U8x3>(&content, (width, height), (core.width, core.height), options)
+    part(fill, (left + core.x - source.x, top + core.y - source.y), (core.width, core.height))
 }
 
 /// A part of an answer `[S, S, 3]`, RGB in row order.

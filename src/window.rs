@@ -202,17 +202,19 @@ impl Cover<'_> {
     }
 }
 
-/// How much of the photo the model should see around a hole, in pixels: a third of the hole's length
-/// on each side.
-fn context(hole: Rect) -> u32 {
-    (hole.longest() / 3).max(32)
+/// How much of the photo the model should see around a hole, in pixels on each side: a third of the hole's
+/// length where the window is scaled to hold it, and a quarter at least where the window has one of a few
+/// sizes, which mostly show more. Holes for which a quarter was enough for a smaller size were filled as
+/// well with it, in half the time.
+fn context(hole: Rect, part: u32) -> u32 {
+    (hole.longest() / part).max(32)
 }
 
 /// The smallest side that holds the hole and its context at the photo's own resolution. Where none
 /// does, the largest side serves holes that leave it a little context still: a sharp fill from less
 /// context looks better than a soft one from more.
 fn fitting_side(hole: Rect, photo: Rect) -> Option<u32> {
-    let needed = hole.grown(context(hole), photo).longest();
+    let needed = hole.grown(context(hole, 4), photo).longest();
     SIDES
         .into_iter()
         .find(|&side| needed <= side)
@@ -233,7 +235,7 @@ fn around(core: Rect, length: u32, side: u32, photo: Rect) -> Window {
 
 /// One window for a hole of any size, scaled down.
 fn shrunken(hole: Rect, photo: Rect) -> Window {
-    let length = hole.longest() + 2 * context(hole);
+    let length = hole.longest() + 2 * context(hole, 3);
     around(hole, length.max(MAX_SIDE), MAX_SIDE, photo)
 }
 

@@ -19,10 +19,10 @@ def main(arguments: list[str]) -> int:
                 return commands.deps()
             case "dev":
                 return commands.dev()
-            case "web":
-                return commands.web()
             case "prepare":
                 return commands.get_ready()
+            case "web":
+                return commands.web()
             case "triton":
                 return commands.triton()
             case "run":
@@ -46,8 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("setup", help="install what the local Triton needs, under .triton")
     commands.add_parser("deps", help="install the system packages of the Rust build")
     commands.add_parser("dev", help="setup, and what the tests need")
-    commands.add_parser("web", help="install what the tests of the page need")
     commands.add_parser("prepare", help="setup, while the gateway is built")
+    commands.add_parser("web", help="install what the tests of the page need")
     commands.add_parser(
         "triton",
         help="one Triton in the foreground, on TRITON_GRPC_PORT (8001), TRITON_HTTP_PORT (8000) "

@@ -47,15 +47,15 @@ def dev() -> int:
     return 0
 
 
-def web() -> int:
-    """What the tests of the page need."""
-    packages.ensure(packages.WEB)
-    return 0
-
-
 def get_ready() -> int:
     """The gateway and what the local Triton needs."""
     prepare()
+    return 0
+
+
+def web() -> int:
+    """What the tests of the page need."""
+    packages.ensure(packages.WEB)
     return 0
 
 

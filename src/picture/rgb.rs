@@ -17,6 +17,16 @@ impl Picture {
         }
     }
 
+    /// One pixel, as [`Self::rgb8`] has it.
+    pub fn rgb8_at(&self, x: u32, y: u32) -> [u8; 3] {
+        let at = (y as usize * self.width() as usize + x as usize) * self.channels();
+        let places = if self.channels() < 3 { [at; 3] } else { [at, at + 1, at + 2] };
+        match self.samples() {
+            Samples::Eight(samples) => places.map(|at| samples[at]),
+            Samples::Sixteen(samples) => places.map(|at| eight(samples[at])),
+        }
+    }
+
     /// Where the picture is wholly transparent inside `rect`: 255, else 0, in row order. `None` for a
     /// picture without alpha.
     pub fn transparent(&self, rect: Rect) -> Option<Vec<u8>> {

@@ -52,7 +52,8 @@ fn an_empty_mask_needs_no_window() {
 
 #[test]
 fn a_hole_is_shown_at_native_resolution_in_the_smallest_side_that_holds_its_context() {
-    for (hole, side) in [(20, 256), (150, 256), (200, 512), (300, 512), (400, 768), (600, 1024), (800, 1024)]
+    for (hole, side) in
+        [(20, 256), (150, 256), (200, 512), (300, 512), (316, 512), (400, 768), (600, 1024), (800, 1024)]
     {
         let windows = check(&holes(4000, 3000, &[rect(1700, 1300, hole, hole)]));
         assert_eq!(windows.len(), 1, "{hole}");

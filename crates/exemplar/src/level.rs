@@ -122,6 +122,17 @@ impl Level {
     /// The same at half the size. A pixel is the mean of the known ones under it, so that nothing leaks
     /// out of the hole, and hole where none of them is known.
     pub fn halved(&self) -> Self {
+        // Measured at full size and averaged from then on, as the colours are.
+        let texture = if self.textured { Vec::new() } else { texture(self) };
+        self.halved_with(&texture)
+    }
+
+    /// The same, for colours alone.
+    pub fn halved_without_texture(&self) -> Self {
+        self.halved_with(&[])
+    }
+
+    fn halved_with(&self, texture: &[u8]) -> Self {
         let (width, height) = (self.width.div_ceil(2), self.height.div_ceil(2));
         let under = |x: usize, y: usize| {
             let (right, below) = ((2 * x + 1).min(self.width - 1), (2 * y + 1).min(self.height - 1));
@@ -141,8 +152,6 @@ impl Level {
         }
         let mut level = Self::unpainted(width, height, hole, forbidden);
         level.textured = true;
-        // Measured at full size and averaged from then on, as the colours are.
-        let texture = (!self.textured).then(|| texture(self));
         let columns = self.region.left / 2..self.region.right().div_ceil(2);
         level.paint(|y, line| {
             let upper = self.line(2 * y);
@@ -170,7 +179,7 @@ impl Level {
             if !self.width.is_multiple_of(2) {
                 line[width - 1] = mean(width - 1);
             }
-            if let Some(texture) = &texture {
+            if !texture.is_empty() {
                 line.iter_mut().zip(&texture[y * width..]).for_each(|(pixel, &texture)| pixel[3] = texture);
             }
         });
@@ -239,11 +248,16 @@ impl Level {
 
     /// Gives the hole the colours that the same level at half the size has there.
     pub fn take_hole_from(&mut self, half: &Self) {
+        self.paint_hole(|x, y| half.pixel(x / 2, y / 2));
+    }
+
+    /// Gives each pixel of the hole, at a column and a row, a colour.
+    pub fn paint_hole(&mut self, colour: impl Fn(usize, usize) -> [u8; BYTES]) {
         for y in self.region.top..self.region.bottom() {
             for x in self.region.left..self.region.right() {
                 if self.hole[y * self.width + x] {
                     let at = self.at(x, y);
-                    self.pixels[at..at + BYTES].copy_from_slice(&half.pixel(x / 2, y / 2));
+                    self.pixels[at..at + BYTES].copy_from_slice(&colour(x, y));
                 }
             }
         }

@@ -12,6 +12,7 @@
 
 mod field;
 mod level;
+mod origins;
 mod patch;
 mod rarity;
 mod simd;
@@ -22,6 +23,7 @@ mod vote;
 
 use field::{Field, NOWHERE, Pass, Rare, Used};
 use level::Level;
+pub use origins::origins;
 use simd::Set;
 use vote::{WHOLE_PATCH, vote};
 
@@ -76,25 +78,38 @@ pub fn fill(picture: &Picture) -> Fill {
 }
 
 fn fill_with(picture: &Picture, set: Set) -> Fill {
+    check(picture);
+    if picture.hole.iter().all(|&hole| hole == 0) {
+        return Fill { rgb: picture.rgb.to_vec(), offsets: vec![[0; 2]; picture.hole.len()] };
+    }
+    let (level, field) = filled(scales(picture), set);
+    let mut rgb = picture.rgb.to_vec();
+    for (place, rgb) in rgb.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+        if level.hole[place] {
+            rgb.copy_from_slice(&level.pixel(place % level.width, place / level.width)[..3]);
+        }
+    }
+    Fill { rgb, offsets: offsets(&level, &field) }
+}
+
+fn check(picture: &Picture) {
     let pixels = picture.width * picture.height;
     assert_eq!(picture.rgb.len(), pixels * 3, "three bytes a pixel");
     assert_eq!(picture.hole.len(), pixels, "a byte a pixel");
     assert!(picture.forbidden.is_empty() || picture.forbidden.len() == pixels, "a byte a pixel or none");
-    if picture.hole.iter().all(|&hole| hole == 0) {
-        return Fill { rgb: picture.rgb.to_vec(), offsets: vec![[0; 2]; pixels] };
-    }
-    let (level, field) = filled(scales(picture), set);
-    let (mut rgb, mut offsets) = (picture.rgb.to_vec(), vec![[0; 2]; pixels]);
+}
+
+/// Of all pixels of a level the offsets that a field has for its hole.
+fn offsets(level: &Level, field: &Field) -> Vec<[i16; 2]> {
+    let mut offsets = vec![[0; 2]; level.hole.len()];
     let region = level.region;
     for (place, &offset) in field.offsets.iter().enumerate() {
-        let (x, y) = (region.left + place % region.width, region.top + place / region.width);
-        let pixel = y * picture.width + x;
-        if level.hole[pixel] {
-            rgb[pixel * 3..][..3].copy_from_slice(&level.pixel(x, y)[..3]);
-            offsets[pixel] = if offset == NOWHERE { [0; 2] } else { offset };
+        let pixel = (region.top + place / region.width) * level.width + region.left + place % region.width;
+        if level.hole[pixel] && offset != NOWHERE {
+            offsets[pixel] = offset;
         }
     }
-    Fill { rgb, offsets }
+    offsets
 }
 
 /// The picture at its own size, at half of it, and so on to where the hole is shallow.

@@ -1,0 +1,64 @@
+//! Where what fills a hole could have been copied from.
+
+use crate::{
+    Picture,
+    field::{Field, Pass},
+    level::{BYTES, Level},
+    simd::Set,
+};
+
+/// Passes of the search at half the size, anywhere, and at the full one, near what was found.
+const PASSES_AT_HALF: u64 = 8;
+const PASSES: u64 = 3;
+const NEAR: usize = 3;
+/// What a source costs more that does not go on where that of a neighbour does, as a share of 256.
+const INCOHERENCE: u32 = 64;
+
+/// For each pixel of a hole that somebody filled the way, as columns and rows, to the known pixel whose
+/// surroundings are most like its own; `[0, 0]` for known pixels, and where there is none. Here colours
+/// inside the hole do count. Offsets depend on the picture alone.
+///
+/// # Panics
+/// Where the slices have other lengths than [`Picture`] says.
+pub fn origins(picture: &Picture) -> Vec<[i16; 2]> {
+    crate::check(picture);
+    origins_with(picture, Set::here()[0])
+}
+
+pub(crate) fn origins_with(picture: &Picture, set: Set) -> Vec<[i16; 2]> {
+    let mut level = Level::new(picture);
+    level.paint_hole(|x, y| {
+        let at = (y * picture.width + x) * 3;
+        [picture.rgb[at], picture.rgb[at + 1], picture.rgb[at + 2], 0]
+    });
+    let mut half = level.halved_without_texture();
+    half.paint_hole(|x, y| {
+        let (right, below) = ((2 * x + 1).min(level.width - 1), (2 * y + 1).min(level.height - 1));
+        let under = [(2 * x, 2 * y), (right, 2 * y), (2 * x, below), (right, below)];
+        let pixels = under.map(|(x, y)| level.pixel(x, y));
+        std::array::from_fn(|i| {
+            (pixels.iter().map(|pixel| u16::from(pixel[i])).sum::<u16>().div_ceil(BYTES as u16)) as u8
+        })
+    });
+    let mut field = Field::new(&half);
+    for pass in 0..PASSES_AT_HALF {
+        let radius = half.width.max(half.height);
+        field.search(
+            &half,
+            None,
+            Pass { seed: pass, backwards: pass % 2 == 1, radius, narrowing: 2, incoherence: 0, set },
+        );
+    }
+    let mut field = field.doubled(&level);
+    for pass in 0..PASSES {
+        let seed = PASSES_AT_HALF + pass;
+        let backwards = pass % 2 == 1;
+        let radius = NEAR;
+        field.search(
+            &level,
+            None,
+            Pass { seed, backwards, radius, narrowing: 4, incoherence: INCOHERENCE, set },
+        );
+    }
+    crate::offsets(&level, &field)
+}
