@@ -139,9 +139,10 @@ impl App {
         let (service, drain) = (self.service, self.drain);
         let end = async move {
             stop.await;
-            tracing::info!("draining");
             service.draining.store(true, Ordering::Relaxed);
             ending.send_replace(Stop::By(Instant::now() + drain));
+            // Once it is so: who reads the log may count on it.
+            tracing::info!("draining");
         };
         tokio::join!(api, admin, end);
         follow.abort();
