@@ -30,7 +30,7 @@ const LONGEST_RUN: usize = 258;
 /// The longer search for runs takes twice the time of the quick one, and that for repetitions four times; each
 /// must make a sample of the strip smaller by one part in this number.
 const RUNS_WORTH_IT: u64 = 10;
-const MATCHES_WORTH_IT: u64 = 40;
+const MATCHES_WORTH_IT: u64 = 18;
 
 /// Bytes of the sample, which is searched in all ways.
 const SAMPLE: usize = 32 << 10;
