@@ -68,7 +68,7 @@ impl Field {
         let mut field = Self::new(level);
         let region = level.region;
         for place in (0..level.target.len()).filter(|&place| level.target[place]) {
-            let (x, y) = (region.left + place % region.width, region.top + place / region.width);
+            let (x, y) = region.pixel(place);
             let Some(from) = self.region.place(x / 2, y / 2) else { continue };
             let offset = self.offsets[from].map(|way| way.saturating_mul(2));
             if source(level, x, y, offset).is_some() {
@@ -167,7 +167,7 @@ impl<'a> Used<'a> {
         let mut cells = vec![0; columns * level.height.div_ceil(CELL)];
         let region = level.region;
         for (place, &offset) in field.offsets.iter().enumerate() {
-            let (x, y) = (region.left + place % region.width, region.top + place / region.width);
+            let (x, y) = region.pixel(place);
             if let Some((x, y)) = source(level, x, y, offset) {
                 cells[y / CELL * columns + x / CELL] += 1;
             }

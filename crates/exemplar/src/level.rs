@@ -71,6 +71,12 @@ impl Region {
         self.top + self.height
     }
 
+    /// The pixel of the picture that is at an index of such a list as [`Self::place`] means.
+    #[inline(always)]
+    pub fn pixel(self, place: usize) -> (usize, usize) {
+        (self.left + place % self.width, self.top + place / self.width)
+    }
+
     /// The index in a list of the box's pixels, row after row, of a pixel of the picture.
     #[inline(always)]
     pub fn place(self, x: usize, y: usize) -> Option<usize> {
@@ -134,20 +140,18 @@ impl Level {
 
     fn halved_with(&self, texture: &[u8]) -> Self {
         let (width, height) = (self.width.div_ceil(2), self.height.div_ceil(2));
-        let under = |x: usize, y: usize| {
-            let (right, below) = ((2 * x + 1).min(self.width - 1), (2 * y + 1).min(self.height - 1));
-            [(2 * x, 2 * y), (right, 2 * y), (2 * x, below), (right, below)]
-        };
         let mut hole = vec![false; width * height];
         for y in self.region.top / 2..self.region.bottom().div_ceil(2) {
             for x in self.region.left / 2..self.region.right().div_ceil(2) {
-                hole[y * width + x] = under(x, y).iter().all(|&(x, y)| self.hole[y * self.width + x]);
+                hole[y * width + x] = self.under(x, y).iter().all(|&(x, y)| self.hole[y * self.width + x]);
             }
         }
         let mut forbidden = Vec::new();
         if !self.forbidden.is_empty() {
             forbidden.extend((0..width * height).map(|place| {
-                under(place % width, place / width).iter().any(|&(x, y)| self.forbidden[y * self.width + x])
+                self.under(place % width, place / width)
+                    .iter()
+                    .any(|&(x, y)| self.forbidden[y * self.width + x])
             }));
         }
         let mut level = Self::unpainted(width, height, hole, forbidden);
@@ -164,7 +168,7 @@ impl Level {
             }
             let mean = |x: usize| {
                 let (mut sum, mut known) = ([0u16; BYTES], 0u16);
-                for (x, y) in under(x, y).into_iter().filter(|&(x, y)| !self.hole[y * self.width + x]) {
+                for (x, y) in self.under(x, y).into_iter().filter(|&(x, y)| !self.hole[y * self.width + x]) {
                     let pixel = self.pixel(x, y);
                     (0..BYTES).for_each(|i| sum[i] += u16::from(pixel[i]));
                     known += 1;
@@ -184,6 +188,12 @@ impl Level {
             }
         });
         level
+    }
+
+    /// The pixels that one of half the size stands for: four, of which some are the same at an odd edge.
+    pub fn under(&self, x: usize, y: usize) -> [(usize, usize); 4] {
+        let (right, below) = ((2 * x + 1).min(self.width - 1), (2 * y + 1).min(self.height - 1));
+        [(2 * x, 2 * y), (right, 2 * y), (2 * x, below), (right, below)]
     }
 
     /// All but its colours.

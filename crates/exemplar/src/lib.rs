@@ -102,9 +102,9 @@ fn check(picture: &Picture) {
 /// Of all pixels of a level the offsets that a field has for its hole.
 fn offsets(level: &Level, field: &Field) -> Vec<[i16; 2]> {
     let mut offsets = vec![[0; 2]; level.hole.len()];
-    let region = level.region;
     for (place, &offset) in field.offsets.iter().enumerate() {
-        let pixel = (region.top + place / region.width) * level.width + region.left + place % region.width;
+        let (x, y) = level.region.pixel(place);
+        let pixel = y * level.width + x;
         if level.hole[pixel] && offset != NOWHERE {
             offsets[pixel] = offset;
         }

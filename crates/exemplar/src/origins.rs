@@ -33,32 +33,28 @@ pub(crate) fn origins_with(picture: &Picture, set: Set) -> Vec<[i16; 2]> {
     });
     let mut half = level.halved_without_texture();
     half.paint_hole(|x, y| {
-        let (right, below) = ((2 * x + 1).min(level.width - 1), (2 * y + 1).min(level.height - 1));
-        let under = [(2 * x, 2 * y), (right, 2 * y), (2 * x, below), (right, below)];
-        let pixels = under.map(|(x, y)| level.pixel(x, y));
+        let pixels = level.under(x, y).map(|(x, y)| level.pixel(x, y));
         std::array::from_fn(|i| {
             (pixels.iter().map(|pixel| u16::from(pixel[i])).sum::<u16>().div_ceil(BYTES as u16)) as u8
         })
     });
     let mut field = Field::new(&half);
+    let anywhere = Pass {
+        seed: 0,
+        backwards: false,
+        radius: half.width.max(half.height),
+        narrowing: 2,
+        incoherence: 0,
+        set,
+    };
     for pass in 0..PASSES_AT_HALF {
-        let radius = half.width.max(half.height);
-        field.search(
-            &half,
-            None,
-            Pass { seed: pass, backwards: pass % 2 == 1, radius, narrowing: 2, incoherence: 0, set },
-        );
+        field.search(&half, None, Pass { seed: pass, backwards: pass % 2 == 1, ..anywhere });
     }
     let mut field = field.doubled(&level);
+    let near = Pass { radius: NEAR, narrowing: 4, incoherence: INCOHERENCE, ..anywhere };
     for pass in 0..PASSES {
         let seed = PASSES_AT_HALF + pass;
-        let backwards = pass % 2 == 1;
-        let radius = NEAR;
-        field.search(
-            &level,
-            None,
-            Pass { seed, backwards, radius, narrowing: 4, incoherence: INCOHERENCE, set },
-        );
+        field.search(&level, None, Pass { seed, backwards: pass % 2 == 1, ..near });
     }
     crate::offsets(&level, &field)
 }

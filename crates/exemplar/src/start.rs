@@ -30,7 +30,7 @@ pub fn peel(level: &mut Level, rare: &Rare, set: Set) -> Field {
     let mut random = fastrand::Rng::with_seed(0);
     for layer in places.chunk_by(|&a, &b| level.depth[a] == level.depth[b]) {
         for &place in layer {
-            let (x, y) = (region.left + place % region.width, region.top + place / region.width);
+            let (x, y) = region.pixel(place);
             let mut target = Target::new(level, x, y);
             target.keep(|column, row| {
                 let (x, y) = ((x + column).wrapping_sub(LEFT), (y + row).wrapping_sub(ABOVE));
@@ -63,7 +63,7 @@ pub fn peel(level: &mut Level, rare: &Rare, set: Set) -> Field {
             field.costs[place] = best_cost;
         }
         for &place in layer {
-            let (x, y) = (region.left + place % region.width, region.top + place / region.width);
+            let (x, y) = region.pixel(place);
             if !level.hole[y * width + x] {
                 continue;
             }

@@ -178,3 +178,27 @@ fn any_hole_in_any_picture_is_filled_from_what_may_be_copied() {
         }
     }
 }
+
+#[test]
+fn origins_are_known_places_and_the_same_with_any_threads_and_instructions() {
+    let (width, height) = (230, 190);
+    let (rgb, hole) = (picture(width, height), hole(width, height, [61, 50, 150, 121]));
+    let picture = Picture { width, height, rgb: &rgb, hole: &hole, forbidden: &[] };
+    let all = origins(&picture);
+    for place in 0..width * height {
+        let [right, down] = all[place];
+        if hole[place] == 0 {
+            assert_eq!([right, down], [0, 0], "{place}");
+        } else {
+            let from = place as isize + isize::from(down) * width as isize + isize::from(right);
+            assert_eq!(hole[from as usize], 0, "{place} is of the hole");
+        }
+    }
+    for set in Set::here() {
+        assert!(crate::origins::origins_with(&picture, set) == all, "{set:?}");
+    }
+    for threads in [1, 2, 8] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert!(pool.install(|| origins(&picture)) == all, "{threads} threads");
+    }
+}
