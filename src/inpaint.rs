@@ -22,7 +22,7 @@ use crate::{
     mask::Mask,
     picture::{self, Header, Limits, Original, OutputFormat, Picture},
     tile,
-    triton::{self, Models},
+    triton::{self, Models, Tile},
     window::{self, Window},
 };
 
@@ -319,6 +319,9 @@ impl<'a> RequestContext<'a> {
                 (photo, open, wave, tiles)
             });
             let (cut_photo, mut still_open, wave, tiles) = cut.await?;
+            // What scaled windows show is needed again, for the detail of their fills.
+            let scaled = |(window, tile): (&Window, &Tile)| window.is_scaled().then(|| tile.clone());
+            let shown: Vec<_> = wave.iter().zip(&tiles).map(scaled).collect();
 
             let called = Instant::now();
             let fills =
@@ -331,8 +334,11 @@ impl<'a> RequestContext<'a> {
             let feather = Arc::clone(&feather);
             let paste = self.work("composite", move || {
                 let mut photo = cut_photo;
-                for (window, fill) in wave.iter().zip(fills) {
-                    let fill = tile::uncut(&photo, &still_open, &fill, window);
+                for ((window, fill), shown) in wave.iter().zip(fills).zip(shown) {
+                    let fill = match shown {
+                        Some(shown) => tile::enlarged(&photo, &still_open, shown, &fill, window),
+                        None => tile::uncut(&fill, window),
+                    };
                     composite::paste(&mut photo, &fill, window.core, &still_open, &feather);
                     still_open.clear_rect(window.core);
                 }

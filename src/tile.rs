@@ -3,6 +3,8 @@
 
 mod detail;
 
+pub use detail::enlarged;
+
 use fast_image_resize::{
     FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer,
     images::{TypedImage, TypedImageRef},
@@ -26,7 +28,13 @@ const KNOWN: u8 = 0;
 /// transparent pixels count as hole too, since their colour means nothing.
 pub fn cut(picture: &Picture, open: &Mask, window: &Window) -> Tile {
     let source = window.source;
-    let (image, hole) = (picture.rgb8(source), hole_of(picture, open, source));
+    let image = picture.rgb8(source);
+    let mut hole = picture.transparent(source).unwrap_or_else(|| vec![KNOWN; source.area() as usize]);
+    for (row, y) in hole.chunks_exact_mut(source.width as usize).zip(source.y..) {
+        open.runs(y, source.x, source.right(), |from, to| {
+            row[(from - source.x) as usize..(to - source.x) as usize].fill(HOLE);
+        });
+    }
     let (width, height) = window.content();
     let (image, hole) = match window.is_scaled() {
         false => (image, hole),
@@ -41,36 +49,21 @@ pub fn cut(picture: &Picture, open: &Mask, window: &Window) -> Tile {
     }
 }
 
-/// The hole of a part of the picture, in row order: what is open, and what is wholly transparent.
-fn hole_of(picture: &Picture, open: &Mask, source: Rect) -> Vec<u8> {
-    let mut hole = picture.transparent(source).unwrap_or_else(|| vec![KNOWN; source.area() as usize]);
-    for (row, y) in hole.chunks_exact_mut(source.width as usize).zip(source.y..) {
-        open.runs(y, source.x, source.right(), |from, to| {
-            row[(from - source.x) as usize..(to - source.x) as usize].fill(HOLE);
-        });
-    }
-    hole
-}
-
-/// The colours of the window's core, RGB in row order at the photo's resolution, from the model's
-/// answer `[S, S, 3]`. `picture` and `open` are as they were when the window was cut.
-pub fn uncut(picture: &Picture, open: &Mask, fill: &Array3<u8>, window: &Window) -> Vec<u8> {
-    let (width, height) = window.content();
-    let (left, top) = padding((width, height), window.side);
+/// The colours of the core of a window that is not scaled, RGB in row order, from the model's answer
+/// `[S, S, 3]`. Those of a scaled one are [`enlarged`].
+pub fn uncut(fill: &Array3<u8>, window: &Window) -> Vec<u8> {
+    let (left, top) = padding(window.content(), window.side);
     let (source, core) = (window.source, window.core);
-    if window.is_scaled() {
-        let content = part(fill, (left, top), (width, height));
-        return detail::enlarged(picture, open, &content, window);
-    }
     part(fill, (left + core.x - source.x, top + core.y - source.y), (core.width, core.height))
 }
 
-/// A part of an answer `[S, S, 3]`, RGB in row order.
-fn part(fill: &Array3<u8>, (x, y): (u32, u32), (width, height): (u32, u32)) -> Vec<u8> {
-    let mut part = Vec::with_capacity(width as usize * height as usize * 3);
-    for row in fill.outer_iter().skip(y as usize).take(height as usize) {
-        let row = row.to_slice().expect("answers are in row order. This is a bug.");
-        part.extend_from_slice(&row[x as usize * 3..][..width as usize * 3]);
+/// A part of a square `[S, S, channels]`, in row order.
+fn part(square: &Array3<u8>, (x, y): (u32, u32), (width, height): (u32, u32)) -> Vec<u8> {
+    let channels = square.len_of(Axis(2));
+    let mut part = Vec::with_capacity(width as usize * height as usize * channels);
+    for row in square.outer_iter().skip(y as usize).take(height as usize) {
+        let row = row.to_slice().expect("squares are in row order. This is a bug.");
+        part.extend_from_slice(&row[x as usize * channels..][..width as usize * channels]);
     }
     part
 }

@@ -2,29 +2,35 @@
 
 use rayon::prelude::*;
 
-use super::{HOLE, hole_of, resize, shrink_hole, shrink_known};
-use crate::{geometry::Rect, mask::Mask, picture::Picture, window::Window};
-
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, pixels::U8x3};
+use ndarray::{Array3, Axis};
 
-/// The colours of a scaled window's core, RGB in row order, from `content`, what the model made of what it
-/// was shown.
+use super::{HOLE, padding, part, resize};
+use crate::{geometry::Rect, mask::Mask, picture::Picture, triton::Tile, window::Window};
+
+/// The colours of a scaled window's core, RGB in row order, from what the model was shown of `picture` and
+/// its answer `[S, S, 3]`. `picture` and `open` are as they were then.
 ///
 /// Enlarged, a fill is softer than what surrounds it. So each of its pixels takes over what the photo has
 /// beyond its own reduction to the model's scale at the known place that looks most like it there. Colours
 /// and shapes stay the model's, whichever it is.
-pub fn enlarged(picture: &Picture, open: &Mask, content: &[u8], window: &Window) -> Vec<u8> {
+pub fn enlarged(picture: &Picture, open: &Mask, shown: Tile, fill: &Array3<u8>, window: &Window) -> Vec<u8> {
     let (source, core, size) = (window.source, window.core, window.content());
-    let small = Small::new(picture, open, content, source, size);
+    let start = padding(size, window.side);
+    let hole = part(&shown.mask.insert_axis(Axis(2)), start, size);
+    let mut small = part(&shown.image, start, size);
+    let filled = part(fill, start, size);
+    let pixels = small.as_chunks_mut::<3>().0.iter_mut().zip(filled.as_chunks::<3>().0);
+    pixels.zip(&hole).filter(|(_, hole)| **hole == HOLE).for_each(|((pixel, filled), _)| *pixel = *filled);
     let origins = exemplar::origins(&exemplar::Picture {
         width: size.0 as usize,
         height: size.1 as usize,
-        rgb: &small.rgb,
-        hole: &small.hole,
+        rgb: &small,
+        hole: &hole,
         forbidden: &[],
     });
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
-    let reduced = resize::<U8x3>(&small.rgb, size, (source.width, source.height), options);
+    let reduced = resize::<U8x3>(&small, size, (source.width, source.height), options);
     let at = |x: u32, y: u32| {
         let place = ((y - source.y) as usize * source.width as usize + (x - source.x) as usize) * 3;
         [reduced[place], reduced[place + 1], reduced[place + 2]]
@@ -46,27 +52,6 @@ pub fn enlarged(picture: &Picture, open: &Mask, content: &[u8], window: &Window)
         }
     });
     colours
-}
-
-/// What the model was shown, with what it filled.
-struct Small {
-    rgb: Vec<u8>,
-    hole: Vec<u8>,
-}
-
-impl Small {
-    fn new(picture: &Picture, open: &Mask, content: &[u8], source: Rect, size: (u32, u32)) -> Self {
-        let hole_at_full = hole_of(picture, open, source);
-        let mut rgb = shrink_known(&picture.rgb8(source), &hole_at_full, source, size);
-        let hole = shrink_hole(&hole_at_full, source, size);
-        let filled = content.as_chunks::<3>().0.iter().zip(&hole);
-        for (pixel, (filled, _)) in
-            rgb.as_chunks_mut::<3>().0.iter_mut().zip(filled).filter(|(_, (_, hole))| **hole == HOLE)
-        {
-            *pixel = *filled;
-        }
-        Self { rgb, hole }
-    }
 }
 
 /// The pixel of the photo whose detail one of the core takes.
@@ -139,7 +124,8 @@ mod tests {
         let side = windows[0].side as usize;
         let plain = Array3::from_elem((side, side, 3), 131);
         let core = windows[0].core;
-        let fill = tile::uncut(&picture, &open, &plain, &windows[0]);
+        let shown = tile::cut(&picture, &open, &windows[0]);
+        let fill = enlarged(&picture, &open, shown, &plain, &windows[0]);
         let (filled, around) = (
             energy(&fill, core.width as usize),
             energy(&picture.rgb8(Rect { x: 0, y: 0, width, height: 200 }), width as usize),
