@@ -213,26 +213,33 @@ struct Work {
     key: String,
 }
 
+/// A file that is not larger than the service takes.
+fn file(path: &Path) -> Result<Vec<u8>, Failure> {
+    let of = |error: std::io::Error| Failure::of(format!("{}: {error}", path.display()));
+    if fs::metadata(path).map_err(of)?.len() > MAX_BYTES {
+        return Err(Failure::of(format!(
+            "{}: larger than the 10 MiB that the service takes",
+            path.display()
+        )));
+    }
+    fs::read(path).map_err(of)
+}
+
+/// What is to be erased from a photo with this mask, or none.
+fn region(asked: &Erase, mask: Option<&Path>) -> Result<Region, Failure> {
+    match (mask, asked.bbox) {
+        (Some(mask), _) => file(mask).map(Region::Mask),
+        (None, Some(sides)) => Ok(Region::Box(sides)),
+        (None, None) => Ok(Region::Subject),
+    }
+}
+
 fn read(asked: &Erase, job: &Job) -> Result<Work, Failure> {
-    let file = |path: &Path| {
-        let of = |error: std::io::Error| Failure::of(format!("{}: {error}", path.display()));
-        let length = fs::metadata(path).map_err(of)?.len();
-        match length > MAX_BYTES {
-            true => {
-                Err(Failure::of(format!("{}: larger than the 10 MiB that the service takes", path.display())))
-            }
-            false => fs::read(path).map_err(of),
-        }
-    };
     if let Some(problem) = &job.problem {
         return Err(Failure::of(problem.clone()));
     }
     let photo = file(&job.photo)?;
-    let region = match (&job.mask, asked.bbox) {
-        (Some(mask), _) => Region::Mask(file(mask)?),
-        (None, Some(sides)) => Region::Box(sides),
-        (None, None) => Region::Subject,
-    };
+    let region = region(asked, job.mask.as_deref())?;
     let mut hash = Sha256::new();
     let settings = format!("1 {} {} {:?}\n", region.name(), asked.dilation, job.format);
     hash.update(settings);
@@ -313,13 +320,7 @@ async fn through_pipe(asked: &Erase, server: &Server) -> Result<ExitCode, String
     if photo.len() as u64 > MAX_BYTES {
         return Err("standard input: larger than the 10 MiB that the service takes".to_owned());
     }
-    let region = match (&asked.mask, asked.bbox) {
-        (Some(mask), _) => {
-            Region::Mask(fs::read(mask).map_err(|error| format!("{}: {error}", mask.display()))?)
-        }
-        (None, Some(sides)) => Region::Box(sides),
-        (None, None) => Region::Subject,
-    };
+    let region = region(asked, asked.mask.as_deref()).map_err(|failure| failure.message)?;
     let format = plan::Written::of(asked.format, &photo);
     let answer = server.inpaint(photo, &region, asked.dilation, format.field()).await;
     let answer = answer.map_err(|failure| failure.message)?;
