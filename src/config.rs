@@ -272,7 +272,22 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
+
+    #[test]
+    fn the_readme_and_the_operators_page_have_every_setting() {
+        for (page, text) in [
+            ("README.md", include_str!("../README.md")),
+            ("docs/operations.md", include_str!("../docs/operations.md")),
+        ] {
+            for setting in Config::command().get_arguments().filter_map(clap::Arg::get_env) {
+                let setting = setting.to_str().unwrap();
+                assert!(text.contains(&format!("`{setting}`")), "{page} has no {setting}");
+            }
+        }
+    }
 
     fn parse(args: &[&str]) -> Result<Config, String> {
         let args = ["lacuna"].iter().chain(args);
