@@ -24,7 +24,7 @@ use tokio::{
 use crate::{
     config::{Config, Fail},
     gate::{Budget, Gate, Limits},
-    http::{self, Listener, Origins, Service, Stop, Tls, Tokens},
+    http::{self, Listener, Origins, Pages, Service, Stop, Tls, Tokens},
     inpaint::Workshop,
     process, telemetry,
     triton::{self, Models, Pool},
@@ -88,6 +88,7 @@ impl App {
         let service = Service {
             tokens,
             limits,
+            pages: Pages::new(&picture_limits),
             uploads: Budget::new(UPLOADS),
             answers: Budget::new(ANSWERS),
             workshop: Workshop { limits: picture_limits, gate, models },

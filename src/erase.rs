@@ -24,8 +24,8 @@ use plan::Job;
 use report::{Outcome, Report};
 use service::{Failure, Region, Server};
 
-/// The largest photo that the service takes, in bytes.
-const MAX_BYTES: u64 = 10 << 20;
+/// The largest photo that any service can be set to take, in bytes; each says itself what is too large for it.
+const MAX_BYTES: u64 = 100 << 20;
 
 /// The status of a program that Ctrl-C ended, by the custom of shells.
 const INTERRUPTED: u8 = 130;
@@ -218,7 +218,7 @@ fn file(path: &Path) -> Result<Vec<u8>, Failure> {
     let of = |error: std::io::Error| Failure::of(format!("{}: {error}", path.display()));
     if fs::metadata(path).map_err(of)?.len() > MAX_BYTES {
         return Err(Failure::of(format!(
-            "{}: larger than the 10 MiB that the service takes",
+            "{}: larger than the 100 MiB that a service can take",
             path.display()
         )));
     }
@@ -318,7 +318,7 @@ async fn through_pipe(asked: &Erase, server: &Server) -> Result<ExitCode, String
     let input = std::io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut photo);
     input.map_err(|error| format!("standard input: {error}"))?;
     if photo.len() as u64 > MAX_BYTES {
-        return Err("standard input: larger than the 10 MiB that the service takes".to_owned());
+        return Err("standard input: larger than the 100 MiB that a service can take".to_owned());
     }
     let region = region(asked, asked.mask.as_deref()).map_err(|failure| failure.message)?;
     let format = plan::Written::of(asked.format, &photo);

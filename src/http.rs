@@ -22,6 +22,7 @@ mod tls;
 pub use auth::{Tokens, token_digest};
 pub use cors::Origins;
 pub use limit::Limits;
+pub use pages::Pages;
 pub use routes::{Service, admin, routes};
 pub use serve::{Listener, Stop, serve};
 pub use start::{serve_admin, serve_api};

@@ -33,6 +33,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// A file of the page.
+#[derive(Debug)]
 struct File {
     path: &'static str,
     media_type: &'static str,
@@ -112,17 +113,32 @@ pub fn file(path: &str, asked: &HeaderMap) -> Option<Response> {
     FILES.iter().find(|file| file.path == path).map(|file| file.reply(asked))
 }
 
-/// The web page: choose a photo, mark what is to go, see it gone.
-pub fn home(asked: &HeaderMap) -> Response {
-    static HOME: LazyLock<File> =
-        LazyLock::new(|| File::new("", HTML, Bytes::from_static(include_bytes!("../../web/index.html"))));
-    HOME.reply(asked)
+/// The pages that tell what may be sent.
+#[derive(Debug)]
+pub struct Pages {
+    home: File,
+    docs: File,
 }
 
-/// The API's description for people.
-pub fn docs(asked: &HeaderMap) -> Response {
-    static DOCS: LazyLock<File> = LazyLock::new(|| File::new("docs", HTML, docs_text().into_bytes().into()));
-    DOCS.reply(asked)
+impl Pages {
+    /// Those of a service with these limits.
+    pub fn new(limits: &Limits) -> Self {
+        let page = |path, text: &str| File::new(path, HTML, filled_in(text, limits).into());
+        Self {
+            home: page("", include_str!("../../web/index.html")),
+            docs: page("docs", include_str!("../../web/docs.html")),
+        }
+    }
+
+    /// The web page: choose a photo, mark what is to go, see it gone.
+    pub fn home(&self, asked: &HeaderMap) -> Response {
+        self.home.reply(asked)
+    }
+
+    /// The API's description for people.
+    pub fn docs(&self, asked: &HeaderMap) -> Response {
+        self.docs.reply(asked)
+    }
 }
 
 /// The API's description for programs (OpenAPI 3.1).
@@ -131,8 +147,8 @@ pub fn openapi() -> Response {
     fixed(&OPENAPI, "application/json")
 }
 
-/// The page, with the tables and limits of the API in their places.
-fn docs_text() -> String {
+/// A page, with the tables and limits of the API in their places.
+fn filled_in(page: &str, limits: &Limits) -> String {
     let places = [
         ("fields", tables::fields(Endpoint::Inpaint).html()),
         ("mask_fields", tables::fields(Endpoint::Mask).html()),
@@ -140,16 +156,16 @@ fn docs_text() -> String {
         ("headers", tables::headers().html()),
         ("problems", tables::problems().html()),
         ("pages", tables::pages().html()),
-        ("max_mib", (Limits::DEFAULT.bytes / MB).to_string()),
-        ("max_bytes", Limits::DEFAULT.bytes.to_string()),
-        ("max_side", Limits::DEFAULT.side.to_string()),
+        ("max_mib", (limits.bytes / MB).to_string()),
+        ("max_bytes", limits.bytes.to_string()),
+        ("max_side", limits.side.to_string()),
+        ("max_pixels", limits.pixels.to_string()),
         ("max_fields", MAX_FIELDS.to_string()),
         ("max_field_kib", (MAX_FIELD >> 10).to_string()),
         ("whole_body", WHOLE_BODY.as_secs().to_string()),
         ("stall", STALL.as_secs().to_string()),
     ];
-    let page = include_str!("../../web/docs.html").to_owned();
-    places.iter().fold(page, |page, (name, text)| page.replace(&format!("{{{{{name}}}}}"), text))
+    places.iter().fold(page.to_owned(), |page, (name, text)| page.replace(&format!("{{{{{name}}}}}"), text))
 }
 
 #[cfg(test)]
@@ -187,12 +203,18 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_page_is_left_open() {
-        let page = docs_text();
-        assert!(!page.contains("{{") && !page.contains("}}"));
-        for text in ["x-knockout-mode", "Mask has no pixels to inpaint.", "<code>dilation</code>", "10485760"]
-        {
-            assert!(page.contains(text), "{text}");
+    fn the_pages_tell_what_may_be_sent() {
+        let limits = Limits { bytes: 30 * MB, side: 8192, pixels: 50_000_000 };
+        let Pages { home, docs } = Pages::new(&limits);
+        let [home, docs] = [home, docs].map(|page| String::from_utf8(page.bytes.into()).unwrap());
+        for page in [&home, &docs] {
+            assert!(!page.contains("{{") && !page.contains("}}"));
+            for limit in ["31457280", "8192", "50000000"] {
+                assert!(page.contains(limit), "{limit}");
+            }
+        }
+        for text in ["x-knockout-mode", "Mask has no pixels to inpaint.", "<code>dilation</code>"] {
+            assert!(docs.contains(text), "{text}");
         }
     }
 }

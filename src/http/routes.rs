@@ -28,7 +28,7 @@ use super::{
     error::ApiError,
     form::{self, Body},
     limit::Limits,
-    pages,
+    pages::{self, Pages},
     reply::{self, Answer, Context, Liveness, Readiness},
 };
 use crate::{
@@ -45,6 +45,8 @@ pub struct Service {
     pub tokens: Tokens,
     /// What they may send.
     pub limits: Limits,
+    /// What they can read.
+    pub pages: Pages,
     /// Room for what they upload.
     pub uploads: Budget,
     /// Room for answers that are on their way.
@@ -91,8 +93,8 @@ async fn route(service: &Service, path: &str, method: &Method, headers: &HeaderM
     }
     let answer = match endpoint {
         Endpoint::Inpaint | Endpoint::Mask => return work_route(service, endpoint, headers, body).await,
-        Endpoint::Home => pages::home(headers),
-        Endpoint::Docs => pages::docs(headers),
+        Endpoint::Home => service.pages.home(headers),
+        Endpoint::Docs => service.pages.docs(headers),
         Endpoint::OpenApi => pages::openapi(),
         Endpoint::Live => alive(),
         Endpoint::Ready => readiness(service),

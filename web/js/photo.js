@@ -2,8 +2,13 @@
 
 import { pen, size } from "./dom.js";
 
-export const MAX_BYTES = 10 * 1024 * 1024;
-export const MAX_SIDE = 4096;
+/**
+ * A limit of the service, which it writes into the page.
+ * @param {string} name
+ */
+const limit = (name) => Number(document.body.dataset[name]);
+export const MAX_BYTES = limit("maxBytes");
+const MAX_SIDE = limit("maxSide"), MAX_PIXELS = limit("maxPixels");
 
 /**
  * A photo and where it can be seen: as displayed, `width` is 0 where the browser cannot show it.
@@ -87,11 +92,13 @@ export async function show(file, kind) {
 export async function open(file) {
   const kind = await kindOf(file);
   if (!kind) throw new Refusal(`${file.name} is not a JPEG, PNG, WebP or HEIC photo.`);
-  if (file.size > MAX_BYTES) throw new Refusal(`${file.name} has ${size(file.size)}. The limit is 10 MB.`);
+  if (file.size > MAX_BYTES) throw new Refusal(`${file.name} has ${size(file.size)}. The limit is ${MAX_BYTES / 1048576} MB.`);
   const seen = await show(file, kind);
-  if (Math.max(seen.width, seen.height) > MAX_SIDE) {
+  const large = Math.max(seen.width, seen.height) > MAX_SIDE;
+  if (large || seen.width * seen.height > MAX_PIXELS) {
     URL.revokeObjectURL(seen.url);
-    throw new Refusal(`${file.name} has ${seen.width} × ${seen.height} pixels. The limit is 4096 × 4096.`);
+    const most = large ? `${MAX_SIDE} on a side` : `${MAX_PIXELS / 1e6} million`;
+    throw new Refusal(`${file.name} has ${seen.width} × ${seen.height} pixels. The limit is ${most}.`);
   }
   return { file, name: file.name, kind, ...seen };
 }

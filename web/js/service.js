@@ -19,7 +19,6 @@ export class Refused extends Refusal {
 /** @type {Record<string, string>} */
 const WORDS = {
   unauthorized: "The access token is not known to this service.",
-  payload_too_large: "That is more than the service takes: 10 MB, and 4096 × 4096 pixels.",
   empty_mask: "Nothing is marked. Mark what is to go.",
   no_subject_detected: "Nothing was found there. Paint over what is to go, or draw around it.",
   inpaint_failed: "The region could not be filled. The service's log has the cause, under the request's id.",

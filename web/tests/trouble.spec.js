@@ -44,7 +44,7 @@ test("what is too large is told: by the page, and by the service where only it c
   const wide = Buffer.from(read("samples/plain.heic"));
   for (let at = wide.indexOf("ispe"); at >= 0; at = wide.indexOf("ispe", at + 4)) wide.writeUInt32BE(5000, at + 8);
   await page.locator("#file").setInputFiles({ name: "wide.heic", mimeType: "image/heic", buffer: wide });
-  await expect(page.getByRole("alert")).toContainText("That is more than the service takes: 10 MB, and 4096 × 4096 pixels.");
+  await expect(page.getByRole("alert")).toContainText("Image exceeds 10 MB or 4096×4096.");
   expect(lacuna.last().status).toBe(413);
   await page.locator("#file").setInputFiles({ name: "words.txt", mimeType: "text/plain", buffer: Buffer.from("words") });
   await expect(page.getByRole("alert")).toHaveText("words.txt is not a JPEG, PNG, WebP or HEIC photo.");
