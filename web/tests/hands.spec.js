@@ -1,6 +1,8 @@
 /** The ways to reach the page: keys alone, wheel, touch, pen, and what it looks like to each. */
 
-import { TOKEN } from "./gateway.js";
+import { join } from "node:path";
+
+import { ROOT, TOKEN } from "./gateway.js";
 import { expect, test } from "./page.js";
 
 test("keys alone open, mark with every tool, erase, compare and take back", async ({ lacuna, page }) => {
@@ -182,6 +184,36 @@ for (const scheme of /** @type {const} */ (["light", "dark"])) {
     await lacuna.look(`${scheme}-docs`);
   });
 }
+
+test("the documentation sends a request, and shows it for a shell", async ({ lacuna, page }) => {
+  await lacuna.open();
+  await page.goto(`${lacuna.recorder.url}/docs`);
+  const form = page.locator("#request-form"), status = page.locator("#status");
+  await form.getByLabel("file").setInputFiles(join(ROOT, "tests/photos/rocket.jpg"));
+  for (const [name, value] of Object.entries({ x: "295", y: "70", w: "75", h: "330" })) await form.getByLabel(name, { exact: true }).fill(value);
+  await form.getByLabel("format").selectOption("webp");
+  await expect(page.locator("#curl")).toHaveText(
+    `curl -H "Authorization: Bearer $LACUNA_TOKEN" \\\n  -F file=@rocket.jpg \\\n  -F x=295 \\\n  -F y=70 \\\n  -F w=75 \\\n  -F h=330 \\\n  -F format=webp \\\n  ${lacuna.recorder.url}/inpaint -o out.webp`,
+  );
+  await form.getByRole("button", { name: "Send" }).click();
+  await expect(status).toHaveText(/^200/);
+  await expect(page.locator("#result-headers")).toContainText("x-knockout-mode: bbox");
+  await expect(page.locator("#result-picture")).toBeVisible();
+  expect(await page.locator("#result-picture").evaluate((shown) => /** @type {HTMLImageElement} */ (shown).naturalWidth)).toBe(640);
+  await lacuna.look("docs-tried");
+
+  await form.getByLabel("x", { exact: true }).fill("-1");
+  await form.getByRole("button", { name: "Send" }).click();
+  await expect(page.locator("#result-text")).toContainText('"error":"invalid_bbox"');
+  await expect(page.locator("#result-picture")).toBeHidden();
+
+  await form.getByLabel("Address").selectOption("/mask");
+  await expect(form.getByLabel("format")).toBeDisabled();
+  for (const name of ["x", "y", "w", "h"]) await form.getByLabel(name, { exact: true }).fill("");
+  await form.getByRole("button", { name: "Send" }).click();
+  await expect(status).toHaveText(/^200/);
+  await expect(page.locator("#result-headers")).toContainText("content-type: image/png");
+});
 
 test("the token is kept in the tab and nowhere else", async ({ lacuna, page }) => {
   await lacuna.open();
