@@ -58,7 +58,8 @@ test-stack: dev ## the local Triton, its models and the scripts
 	$(STACK) with-triton -- $(TRITON_PYTHON) -m pytest -q triton
 	$(TRITON_PYTHON) -m pytest -q scripts
 
-test-client: build setup $(TESTS_ENV) ## the published Python client against the service
+test-client: build dev $(TESTS_ENV) ## the published Python client, and the examples, against the service
+	cargo build --release --locked --example erase
 	$(STACK) with-triton -- env PYTHONPATH=scripts $(TESTS_PYTHON) -m pytest -q tests/client
 
 test-web: build setup web/node_modules/.package-lock.json ## the page, in a real browser; screenshots go to out/web
@@ -101,9 +102,11 @@ fuzz: build setup $(TESTS_ENV) ## 20 000 spoilt uploads (COUNT, SEED); findings 
 	$(PROOF) tests/proof/fuzz.py $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 	$(PROOF) tests/proof/schema.py
 
-# Needs `cargo install cargo-fuzz` and, for the sanitizers, a nightly compiler.
+# Needs `cargo install cargo-fuzz` and, for the sanitizers, a nightly compiler and clang: the codecs in C are
+# under AddressSanitizer too.
 fuzz-targets: deps ## the fuzz targets of fuzz/, SECONDS (600) each
-	for target in form picture mask answer; do cargo +nightly fuzz run $$target -- \
+	export CC=clang CXX=clang++ CFLAGS="-fsanitize=address -g1" CXXFLAGS="-fsanitize=address -g1"; \
+	for target in form picture mask answer fill; do cargo +nightly fuzz run $$target -- \
 		-max_total_time=$(or $(SECONDS),600) -max_len=20000 || exit 1; done
 
 # Needs `cargo install cargo-deny`, and asks the RustSec database on the internet.

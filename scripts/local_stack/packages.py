@@ -41,8 +41,9 @@ TESTS = (
     Need("netpbm", "reading PNG files", _program("pngtopam")),
     Need("pngcheck", "checking PNG files", _program("pngcheck")),
     Need("redis-server", "sharing quotas", _program("redis-server")),
+    Need("golang-go", "running the example in Go", _program("go")),
 )
-"""What the tests compare the codecs with, and what they share quotas through."""
+"""What the tests compare the codecs with, share quotas through and run examples with."""
 
 
 WEB = (

@@ -21,8 +21,10 @@ EXAMPLES = ROOT / "tests" / "examples"
         ["sh", str(EXAMPLES / "erase.sh")],
         [sys.executable, str(EXAMPLES / "erase.py")],
         ["node", "--no-warnings", str(EXAMPLES / "erase.mjs")],
+        ["go", "run", str(EXAMPLES / "erase.go")],
+        [str(ROOT / "target" / "release" / "examples" / "erase")],
     ],
-    ids=["curl", "python", "javascript"],
+    ids=["curl", "python", "javascript", "go", "rust"],
 )
 def test_an_example_shows_and_erases_the_subject(
     command: list[str], url: str, tmp_path: Path
