@@ -1,12 +1,20 @@
-//! Stands in for Triton in the tests: its functions by their names, over requests made here.
+//! Stands in for Triton in the tests: its functions by their names, over models and requests made here.
 //!
 //! What Triton sees of a request (its response, its release, its statistics) is in the request.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::ptr::{self, NonNull};
 
-use crate::ffi::{Error, Input, Instance, MEMORY_CPU, Model, Output, Request, Response, UINT8};
+use crate::ffi::{
+    Backend, Error, Input, Instance, MEMORY_CPU, Message, Model, Output, Request, Response, UINT8,
+};
+use crate::{
+    TRITONBACKEND_ModelFinalize, TRITONBACKEND_ModelInitialize, TRITONBACKEND_ModelInstanceFinalize,
+    TRITONBACKEND_ModelInstanceInitialize,
+};
 
 /// An input tensor in parts.
 pub struct FakeInput {
@@ -27,7 +35,7 @@ impl FakeInput {
 /// What was sent for a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sent {
-    Output { shape: Vec<i64>, bytes: Vec<u8> },
+    Output { name: String, shape: Vec<i64>, bytes: Vec<u8> },
     Error { code: c_uint, message: String },
 }
 
@@ -51,17 +59,75 @@ impl FakeRequest {
     }
 }
 
-/// An instance of the model "double".
-#[derive(Default)]
-pub struct FakeInstance {
+/// The model "double", version 1, with one instance, as Triton loads and unloads them.
+pub struct FakeModel {
+    config: String,
+    folder: CString,
+    backend: CString,
+    state: Cell<*mut c_void>,
+    instance_state: Cell<*mut c_void>,
+    /// Whether its states are kept.
+    keeps_state: bool,
     /// Sizes of batches.
     pub batches: RefCell<Vec<u64>>,
 }
 
-impl FakeInstance {
+impl FakeModel {
+    /// Loads it from `folder`; where that fails, the kind of the error and its message.
+    pub fn load(config: String, folder: &Path) -> Result<Box<Self>, (u32, String)> {
+        Self::load_from(config, folder, Path::new(BACKEND), true)
+    }
+
+    /// As above, with the folder of the backend, and where Triton cannot keep states.
+    pub fn load_from(
+        config: String,
+        folder: &Path,
+        backend: &Path,
+        keeps_state: bool,
+    ) -> Result<Box<Self>, (u32, String)> {
+        let text = |path: &Path| CString::new(path.as_os_str().as_bytes()).unwrap();
+        let (folder, backend) = (text(folder), text(backend));
+        let (state, instance_state) = (Cell::new(ptr::null_mut()), Cell::new(ptr::null_mut()));
+        let model =
+            Self { config, folder, backend, state, instance_state, keeps_state, batches: RefCell::default() };
+        let model = Box::new(model);
+        // SAFETY: the model is the double's and alive.
+        taken(unsafe { TRITONBACKEND_ModelInitialize(model.as_ptr().cast()) })?;
+        // SAFETY: as above; its instance is itself.
+        taken(unsafe { TRITONBACKEND_ModelInstanceInitialize(model.as_ptr()) })?;
+        Ok(model)
+    }
+
+    /// The model's instance.
     pub fn as_ptr(&self) -> *mut Instance {
         ptr::from_ref(self).cast_mut().cast()
     }
+}
+
+impl Drop for FakeModel {
+    fn drop(&mut self) {
+        // SAFETY: the model and its instance are the double's and still alive.
+        let errors = unsafe {
+            [
+                TRITONBACKEND_ModelInstanceFinalize(self.as_ptr()),
+                TRITONBACKEND_ModelFinalize(self.as_ptr().cast()),
+            ]
+        };
+        assert!(errors.iter().all(|error| error.is_null()));
+    }
+}
+
+/// Where `scripts/stack.py setup` puts this backend and onnxruntime.
+const BACKEND: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.triton/server/backends/lacuna");
+
+/// An error that a function for Triton gave.
+fn taken(error: *mut Error) -> Result<(), (u32, String)> {
+    if error.is_null() {
+        return Ok(());
+    }
+    // SAFETY: made by a function below, and taken once.
+    let error = unsafe { Box::from_raw(error.cast::<FakeError>()) };
+    Err((error.code, error.message.to_str().unwrap().to_owned()))
 }
 
 struct FakeError {
@@ -71,6 +137,7 @@ struct FakeError {
 
 struct FakeResponse {
     request: *const FakeRequest,
+    name: String,
     shape: Vec<i64>,
     bytes: Vec<u8>,
 }
@@ -134,6 +201,110 @@ extern "C" fn TRITONBACKEND_ModelInstanceModel(
 extern "C" fn TRITONBACKEND_ModelName(_: *mut Model, name: *mut *const c_char) -> *mut Error {
     // SAFETY: a variable of the caller.
     unsafe { *name = c"double".as_ptr() };
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn TRITONBACKEND_ModelVersion(_: *mut Model, version: *mut u64) -> *mut Error {
+    // SAFETY: a variable of the caller.
+    unsafe { *version = 1 };
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn TRITONBACKEND_ModelRepository(
+    model: *mut Model,
+    kind: *mut c_uint,
+    location: *mut *const c_char,
+) -> *mut Error {
+    // SAFETY: a model of the tests, and variables of the caller.
+    unsafe { (*kind, *location) = (0, behind::<FakeModel, _>(model).folder.as_ptr()) };
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn TRITONBACKEND_ModelBackend(model: *mut Model, backend: *mut *mut Backend) -> *mut Error {
+    // SAFETY: a variable of the caller.
+    unsafe { *backend = model.cast() };
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn TRITONBACKEND_BackendArtifacts(
+    backend: *mut Backend,
+    kind: *mut c_uint,
+    location: *mut *const c_char,
+) -> *mut Error {
+    // SAFETY: backends are the models of the tests; variables of the caller.
+    unsafe { (*kind, *location) = (0, behind::<FakeModel, _>(backend).backend.as_ptr()) };
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn TRITONBACKEND_ModelConfig(
+    model: *mut Model,
+    version: u32,
+    config: *mut *mut Message,
+) -> *mut Error {
+    assert_eq!(version, 1);
+    // SAFETY: a model of the tests, and a variable of the caller.
+    unsafe { *config = Box::into_raw(Box::new(behind::<FakeModel, _>(model).config.clone())).cast() };
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn TRITONSERVER_MessageSerializeToJson(
+    message: *mut Message,
+    start: *mut *const c_char,
+    bytes: *mut usize,
+) -> *mut Error {
+    // SAFETY: a message made above, and variables of the caller.
+    unsafe {
+        let text = behind::<String, _>(message);
+        (*start, *bytes) = (text.as_ptr().cast(), text.len());
+    }
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn TRITONSERVER_MessageDelete(message: *mut Message) -> *mut Error {
+    // SAFETY: made above, and deleted once.
+    drop(unsafe { Box::from_raw(message.cast::<String>()) });
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn TRITONBACKEND_ModelState(model: *mut Model, state: *mut *mut c_void) -> *mut Error {
+    // SAFETY: a model of the tests, and a variable of the caller.
+    unsafe { *state = behind::<FakeModel, _>(model).state.get() };
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn TRITONBACKEND_ModelSetState(model: *mut Model, state: *mut c_void) -> *mut Error {
+    // SAFETY: a model of the tests.
+    let model = unsafe { behind::<FakeModel, _>(model) };
+    if !model.keeps_state {
+        return fail("no state is kept");
+    }
+    model.state.set(state);
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn TRITONBACKEND_ModelInstanceState(
+    instance: *mut Instance,
+    state: *mut *mut c_void,
+) -> *mut Error {
+    // SAFETY: instances are the models of the tests; a variable of the caller.
+    unsafe { *state = behind::<FakeModel, _>(instance).instance_state.get() };
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn TRITONBACKEND_ModelInstanceSetState(instance: *mut Instance, state: *mut c_void) -> *mut Error {
+    // SAFETY: instances are the models of the tests.
+    unsafe { behind::<FakeModel, _>(instance) }.instance_state.set(state);
     ptr::null_mut()
 }
 
@@ -205,7 +376,7 @@ extern "C" fn TRITONBACKEND_ResponseNew(response: *mut *mut Response, request: *
     if unsafe { &*request }.broken {
         return fail("no response can be made");
     }
-    let made = FakeResponse { request, shape: vec![], bytes: vec![] };
+    let made = FakeResponse { request, name: String::new(), shape: vec![], bytes: vec![] };
     // SAFETY: a variable of the caller.
     unsafe { *response = Box::into_raw(Box::new(made)).cast() };
     ptr::null_mut()
@@ -220,9 +391,10 @@ extern "C" fn TRITONBACKEND_ResponseOutput(
     shape: *const i64,
     dimensions: u32,
 ) -> *mut Error {
+    assert_eq!(kind, UINT8);
     // SAFETY: a response made here, a text, a shape of so many dimensions, a variable of the caller.
     unsafe {
-        assert_eq!((CStr::from_ptr(name), kind), (c"output", UINT8));
+        (*response.cast::<FakeResponse>()).name = CStr::from_ptr(name).to_str().unwrap().to_owned();
         (*response.cast::<FakeResponse>()).shape =
             std::slice::from_raw_parts(shape, dimensions as usize).to_vec();
         *output = response.cast();
@@ -261,7 +433,11 @@ extern "C" fn TRITONBACKEND_ResponseSend(
             Some(error) => {
                 Sent::Error { code: error.code, message: error.message.to_str().unwrap().to_owned() }
             }
-            None => Sent::Output { shape: response.shape.clone(), bytes: response.bytes.clone() },
+            None => Sent::Output {
+                name: response.name.clone(),
+                shape: response.shape.clone(),
+                bytes: response.bytes.clone(),
+            },
         };
         let request = &*response.request;
         assert_eq!(request.released.get(), 0, "the request is still there");
@@ -298,6 +474,6 @@ extern "C" fn TRITONBACKEND_ModelInstanceReportBatchStatistics(
     _: u64,
 ) -> *mut Error {
     // SAFETY: an instance of the tests.
-    unsafe { behind::<FakeInstance, _>(instance) }.batches.borrow_mut().push(windows);
+    unsafe { behind::<FakeModel, _>(instance) }.batches.borrow_mut().push(windows);
     ptr::null_mut()
 }

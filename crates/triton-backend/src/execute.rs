@@ -2,13 +2,13 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
 
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::ffi;
-use crate::model::{Batch, Failure};
-use crate::request::{Answer, Request, check, log_error, text};
+use crate::request::{Request, check, log_error};
+use crate::state::{self, Instance};
+use crate::tensor::{Failure, Output};
 
 /// When the steps of an execution began and ended, in nanoseconds of the clock that Triton uses.
 #[derive(Clone, Copy, Debug)]
@@ -25,11 +25,11 @@ struct Times {
 ///
 /// `instance` is the instance that Triton gave the requests to.
 pub unsafe fn execute(instance: *mut ffi::Instance, requests: Vec<Request>) {
-    // SAFETY: the caller's.
-    let model = unsafe { model_name(instance) };
+    // SAFETY: the caller's; Triton unloads no instance that executes.
+    let loaded = unsafe { state::instance(instance) };
     let mut all: Option<(u64, Times)> = None;
     for request in requests {
-        let (windows, times, success) = answer(&model, &request);
+        let (windows, times, success) = answer(&loaded, &request);
         // SAFETY: the instance is the caller's, the request is not released.
         let reported = check(unsafe {
             ffi::report_statistics(
@@ -63,29 +63,39 @@ pub unsafe fn execute(instance: *mut ffi::Instance, requests: Vec<Request>) {
     }
 }
 
-/// Answers one request. Gives the number of its windows, and whether there was an answer.
-fn answer(model: &str, request: &Request) -> (u64, Times, bool) {
+/// Answers one request. Gives the number of its pictures, and whether there was an answer.
+fn answer(loaded: &Result<&Instance, Failure>, request: &Request) -> (u64, Times, bool) {
     let started = now();
-    let read = caught(|| Ok((request.tensor(c"image")?, request.tensor(c"mask")?)));
-    let compute_started = now();
-    let mut windows = 0;
-    let outcome = read.and_then(|(image, mask)| {
-        caught(|| {
-            let batch = Batch::parse(&image, &mask)?;
-            windows = batch.count() as u64;
-            Ok(Answer { shape: batch.shape(), bytes: batch.fill() })
-        })
+    let mut compute_started = started;
+    let mut pictures = 0;
+    let outcome = loaded.clone().and_then(|instance| {
+        caught(|| output(instance, request, &mut compute_started, &mut pictures))
+            .map_err(|failure| named(&instance.model.name, failure))
     });
     let compute_ended = now();
-    let sent = request.respond(outcome.map_err(|failure| named(model, failure)));
+    let name = loaded.as_ref().map_or(c"", |instance| &instance.model.contract.output.name);
+    let sent = request.respond(name, outcome);
     if let Err(Failure::Internal(message)) = &sent {
         log_error(message);
     }
-    (windows, Times { started, compute_started, compute_ended, ended: now() }, sent.is_ok())
+    let times = Times { started, compute_started, compute_ended, ended: now() };
+    (pictures, times, sent.is_ok())
+}
+
+fn output(
+    instance: &Instance,
+    request: &Request,
+    compute_started: &mut u64,
+    pictures: &mut u64,
+) -> Result<Output, Failure> {
+    let contract = &instance.model.contract;
+    let read = contract.inputs.iter().map(|port| request.tensor(&port.name)).collect::<Result<Vec<_>, _>>();
+    *compute_started = now();
+    instance.work().answer(contract, &read?, |count| *pictures = count as u64)
 }
 
 /// The result of some work, an internal failure where it panics: C code must not be unwound.
-fn caught<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+pub fn caught<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     // What a panic leaves behind is of this request alone.
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|panic| Err(Failure::Internal(panic_message(&*panic))))
@@ -105,20 +115,6 @@ fn named(model: &str, failure: Failure) -> Failure {
     }
 }
 
-/// # Safety
-///
-/// `instance` is an instance of a model that Triton has loaded.
-unsafe fn model_name(instance: *mut ffi::Instance) -> String {
-    let (mut model, mut name) = (ptr::null_mut(), ptr::null());
-    // SAFETY: the instance is the caller's; `model` and `name` are variables; the model is asked for its
-    // name only if there is one.
-    let asked = check(unsafe { ffi::instance_model(instance, &mut model) })
-        .and_then(|()| check(unsafe { ffi::model_name(model, &mut name) }));
-    log_failed("the name of the model", asked);
-    // SAFETY: null or a text that lives as long as the model.
-    unsafe { text(name) }
-}
-
 fn log_failed(what: &str, result: Result<(), String>) {
     if let Err(message) = result {
         log_error(&format!("{what}: {message}"));
@@ -133,10 +129,12 @@ fn now() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::TRITONBACKEND_ModelInstanceExecute;
-    use crate::double::{FakeInput, FakeInstance, FakeRequest, Sent};
-    use crate::samples::noise;
+    use crate::double::{FakeInput, FakeModel, FakeRequest, Sent};
+    use crate::samples::{config, noise};
 
     /// A request of windows of 256 without a hole, which are answered with themselves.
     fn request(windows: i64) -> FakeRequest {
@@ -146,26 +144,33 @@ mod tests {
         FakeRequest { inputs: vec![image, mask], ..FakeRequest::default() }
     }
 
-    /// Executes the requests as one batch; the sizes of the batches that were reported.
+    /// Executes the requests as one batch of the model without a graph; the sizes of the batches that
+    /// were reported.
     fn executed(requests: &[&FakeRequest]) -> Vec<u64> {
-        let instance = FakeInstance::default();
+        let (image, mask, output) = (("image", [-1, -1, 3]), ("mask", [-1, -1, 1]), ("output", [-1, -1, 3]));
+        let config = config(None, &[image, mask], &[output]);
+        executed_by(&FakeModel::load(config, Path::new("/nowhere")).unwrap(), requests)
+    }
+
+    fn executed_by(model: &FakeModel, requests: &[&FakeRequest]) -> Vec<u64> {
         let pointers: Vec<_> = requests.iter().map(|request| request.as_ptr()).collect();
         // SAFETY: the requests and the instance are the double's and alive.
         let error = unsafe {
-            TRITONBACKEND_ModelInstanceExecute(instance.as_ptr(), pointers.as_ptr(), pointers.len() as u32)
+            TRITONBACKEND_ModelInstanceExecute(model.as_ptr(), pointers.as_ptr(), pointers.len() as u32)
         };
         assert!(error.is_null());
         for request in requests {
             assert_eq!(request.released.get(), 1, "each is released once");
             assert_eq!(request.statistics.borrow().len(), 1, "each is counted once");
         }
-        instance.batches.take()
+        model.batches.take()
     }
 
     fn answered(request: &FakeRequest) -> bool {
         let sent = request.sent.borrow();
-        let [Sent::Output { shape, bytes }] = &sent[..] else { return false };
-        assert_eq!((shape, bytes), (&request.inputs[0].shape, &request.inputs[0].parts.concat()));
+        let [Sent::Output { name, shape, bytes }] = &sent[..] else { return false };
+        assert_eq!((&name[..], shape), ("output", &request.inputs[0].shape));
+        assert_eq!(bytes, &request.inputs[0].parts.concat());
         let (success, times) = request.statistics.borrow()[0];
         success && times[0] > 0 && times.is_sorted()
     }

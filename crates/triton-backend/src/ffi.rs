@@ -20,6 +20,10 @@ pub const LOG_ERROR: c_uint = 2;
 pub const RESPONSE_FINAL: u32 = 1;
 /// All of a request is released.
 pub const RELEASE_ALL: u32 = 1;
+/// The version of the configuration that is read.
+pub const CONFIG_VERSION: u32 = 1;
+/// Files that are in folders of this machine.
+pub const ARTIFACT_FILESYSTEM: c_uint = 0;
 /// Kinds of errors.
 pub const ERROR_INTERNAL: c_uint = 1;
 pub const ERROR_INVALID_ARG: c_uint = 3;
@@ -35,7 +39,7 @@ macro_rules! opaque {
     )*};
 }
 
-opaque!(Backend, Error, Input, Instance, Model, Output, Request, Response);
+opaque!(Backend, Error, Input, Instance, Message, Model, Output, Request, Response);
 
 unsafe extern "C" {
     #[link_name = "TRITONSERVER_ErrorNew"]
@@ -48,13 +52,46 @@ unsafe extern "C" {
     pub fn log_message(level: c_uint, file: *const c_char, line: c_int, message: *const c_char)
     -> *mut Error;
 
+    #[link_name = "TRITONSERVER_MessageDelete"]
+    pub fn message_delete(message: *mut Message) -> *mut Error;
+    /// What it gives is the message's, and does not end with a zero.
+    #[link_name = "TRITONSERVER_MessageSerializeToJson"]
+    pub fn message_to_json(message: *mut Message, start: *mut *const c_char, bytes: *mut usize)
+    -> *mut Error;
+
     #[link_name = "TRITONBACKEND_ApiVersion"]
     pub fn api_version(major: *mut u32, minor: *mut u32) -> *mut Error;
 
     #[link_name = "TRITONBACKEND_ModelInstanceModel"]
     pub fn instance_model(instance: *mut Instance, model: *mut *mut Model) -> *mut Error;
+    #[link_name = "TRITONBACKEND_ModelInstanceState"]
+    pub fn instance_state(instance: *mut Instance, state: *mut *mut c_void) -> *mut Error;
+    #[link_name = "TRITONBACKEND_ModelInstanceSetState"]
+    pub fn instance_set_state(instance: *mut Instance, state: *mut c_void) -> *mut Error;
+
+    #[link_name = "TRITONBACKEND_BackendArtifacts"]
+    pub fn backend_artifacts(
+        backend: *mut Backend,
+        kind: *mut c_uint,
+        location: *mut *const c_char,
+    ) -> *mut Error;
+
+    #[link_name = "TRITONBACKEND_ModelBackend"]
+    pub fn model_backend(model: *mut Model, backend: *mut *mut Backend) -> *mut Error;
+    /// The message is the caller's.
+    #[link_name = "TRITONBACKEND_ModelConfig"]
+    pub fn model_config(model: *mut Model, version: u32, config: *mut *mut Message) -> *mut Error;
     #[link_name = "TRITONBACKEND_ModelName"]
     pub fn model_name(model: *mut Model, name: *mut *const c_char) -> *mut Error;
+    #[link_name = "TRITONBACKEND_ModelRepository"]
+    pub fn model_repository(model: *mut Model, kind: *mut c_uint, location: *mut *const c_char)
+    -> *mut Error;
+    #[link_name = "TRITONBACKEND_ModelSetState"]
+    pub fn model_set_state(model: *mut Model, state: *mut c_void) -> *mut Error;
+    #[link_name = "TRITONBACKEND_ModelState"]
+    pub fn model_state(model: *mut Model, state: *mut *mut c_void) -> *mut Error;
+    #[link_name = "TRITONBACKEND_ModelVersion"]
+    pub fn model_version(model: *mut Model, version: *mut u64) -> *mut Error;
 
     #[link_name = "TRITONBACKEND_RequestInput"]
     pub fn request_input(request: *mut Request, name: *const c_char, input: *mut *mut Input) -> *mut Error;

@@ -6,22 +6,11 @@ use std::ptr::{self, NonNull};
 use std::slice;
 
 use crate::ffi;
-use crate::model::{Failure, Tensor};
-
-const OUTPUT: &CStr = c"output";
+use crate::tensor::{Failure, Output, Tensor};
 
 /// A request of which this crate is the owner. It is released when it is dropped.
 pub struct Request {
     raw: NonNull<ffi::Request>,
-}
-
-/// The output of a request.
-#[derive(Debug)]
-pub struct Answer {
-    /// Its shape, the batch first.
-    pub shape: [i64; 4],
-    /// Its bytes.
-    pub bytes: Vec<u8>,
 }
 
 impl Request {
@@ -110,15 +99,15 @@ impl Request {
         Ok(unsafe { slice(start.cast::<u8>(), bytes) })
     }
 
-    /// Sends the one response of this request, an error where there is no answer.
+    /// Sends the one response of this request: the output of that name, or an error where there is none.
     ///
     /// Gives why there is none, or why no response could be sent.
-    pub fn respond(&self, outcome: Result<Answer, Failure>) -> Result<(), Failure> {
+    pub fn respond(&self, name: &CStr, outcome: Result<Output, Failure>) -> Result<(), Failure> {
         let mut response = ptr::null_mut();
         // SAFETY: the request is not released; `response` is a variable.
         check(unsafe { ffi::response_new(&mut response, self.as_ptr()) }).map_err(Failure::Internal)?;
         // SAFETY: the response was just made and is sent below, not before.
-        let outcome = outcome.and_then(|answer| unsafe { write(response, &answer) });
+        let outcome = outcome.and_then(|output| unsafe { write(response, name, &output) });
         let error = outcome.as_ref().err().map_or(ptr::null_mut(), new_error);
         // SAFETY: the response has not been sent; the error is null or was just made.
         let sent = check(unsafe { ffi::response_send(response, ffi::RESPONSE_FINAL, error) });
@@ -145,7 +134,7 @@ impl Drop for Request {
 /// # Safety
 ///
 /// The response has not been sent or deleted.
-unsafe fn write(response: *mut ffi::Response, answer: &Answer) -> Result<(), Failure> {
+unsafe fn write(response: *mut ffi::Response, name: &CStr, answer: &Output) -> Result<(), Failure> {
     let mut output = ptr::null_mut();
     // SAFETY: the response is alive; the name ends with a zero; the shape has as many dimensions as is
     // said; `output` is a variable.
@@ -153,7 +142,7 @@ unsafe fn write(response: *mut ffi::Response, answer: &Answer) -> Result<(), Fai
         ffi::response_output(
             response,
             &mut output,
-            OUTPUT.as_ptr(),
+            name.as_ptr(),
             ffi::UINT8,
             answer.shape.as_ptr(),
             answer.shape.len() as u32,

@@ -1,4 +1,4 @@
-//! Pictures for the tests.
+//! Pictures, configurations and graphs for the tests.
 
 /// Bytes that look random and are the same for the same seed.
 pub fn noise(length: usize, seed: u64) -> Vec<u8> {
@@ -38,4 +38,123 @@ fn mirrored(side: usize, length: usize, line: usize) -> usize {
         at = if onwards { at + 1 } else { at - 1 };
     }
     at
+}
+
+/// A configuration as Triton writes it, of tensors of bytes with these dims.
+pub fn config(graph: Option<&str>, inputs: &[(&str, [i64; 3])], outputs: &[(&str, [i64; 3])]) -> String {
+    let listed = |ports: &[(&str, [i64; 3])]| {
+        let each = ports.iter().map(|(name, dims)| {
+            format!(r#"{{"name": "{name}", "data_type": "TYPE_UINT8", "dims": {dims:?}}}"#)
+        });
+        each.collect::<Vec<_>>().join(", ")
+    };
+    let graph = graph.map(|graph| format!(r#", "graph": {{"string_value": "{graph}"}}"#)).unwrap_or_default();
+    format!(
+        r#"{{"input": [{}], "output": [{}], "parameters": {{"label": {{"string_value": "double"}}{graph}}}}}"#,
+        listed(inputs),
+        listed(outputs)
+    )
+}
+
+/// ONNX files, written as the protocol buffers that they are.
+pub mod onnx {
+    /// Element types.
+    pub const FLOAT: u64 = 1;
+    pub const UINT8: u64 = 2;
+    pub const INT32: u64 = 6;
+
+    /// A size that the graph leaves open.
+    pub const OPEN: u64 = 0;
+
+    fn varint(mut value: u64, out: &mut Vec<u8>) {
+        while value >= 0x80 {
+            out.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        out.push(value as u8);
+    }
+
+    fn number(field: u64, value: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        varint(field << 3, &mut out);
+        varint(value, &mut out);
+        out
+    }
+
+    fn bytes(field: u64, value: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        varint(field << 3 | 2, &mut out);
+        varint(value.len() as u64, &mut out);
+        out.extend_from_slice(value);
+        out
+    }
+
+    fn tensor(name: &str, kind: u64, sizes: &[u64]) -> Vec<u8> {
+        let dims = sizes.iter().flat_map(|size| match *size {
+            OPEN => bytes(1, &bytes(2, b"open")),
+            size => bytes(1, &number(1, size)),
+        });
+        let shape = bytes(2, &dims.collect::<Vec<u8>>());
+        let kind = bytes(2, &bytes(1, &[number(1, kind), shape].concat()));
+        [bytes(1, name.as_bytes()), kind].concat()
+    }
+
+    fn node(operator: &str, inputs: &[&str], output: &str, attribute: &[u8]) -> Vec<u8> {
+        let inputs: Vec<u8> = inputs.iter().flat_map(|input| bytes(1, input.as_bytes())).collect();
+        let attribute = if attribute.is_empty() { vec![] } else { bytes(5, attribute) };
+        bytes(1, &[inputs, bytes(2, output.as_bytes()), bytes(4, operator.as_bytes()), attribute].concat())
+    }
+
+    fn cast(input: &str, output: &str, kind: u64) -> Vec<u8> {
+        let attribute = [bytes(1, b"to"), number(3, kind), number(20, 2)].concat();
+        node("Cast", &[input], output, &attribute)
+    }
+
+    fn model(parts: &[Vec<u8>], metadata: &[(&str, &str)]) -> Vec<u8> {
+        let graph = [parts.concat(), bytes(2, b"graph")].concat();
+        let entry = |(key, value): &(&str, &str)| {
+            bytes(14, &[bytes(1, key.as_bytes()), bytes(2, value.as_bytes())].concat())
+        };
+        let metadata: Vec<u8> = metadata.iter().flat_map(entry).collect();
+        [number(1, 8), bytes(8, &number(2, 17)), bytes(7, &graph), metadata].concat()
+    }
+
+    /// A graph of bytes that answers `image` with every value raised by `marker`; of the sides `sides` if
+    /// there are some.
+    pub fn raise(sizes: [u64; 4], marker: u64, sides: &str) -> Vec<u8> {
+        let marker = [number(2, INT32), bytes(5, &[marker as u8]), bytes(8, b"marker")].concat();
+        let parts = [
+            cast("image", "wide", INT32),
+            node("Add", &["wide", "marker"], "sum", &[]),
+            cast("sum", "output", UINT8),
+            bytes(5, &marker),
+            bytes(11, &tensor("image", UINT8, &sizes)),
+            bytes(12, &tensor("output", UINT8, &sizes)),
+        ];
+        let metadata: &[_] = if sides.is_empty() { &[] } else { &[("sides", sides)] };
+        model(&parts, metadata)
+    }
+
+    /// A graph with the contract of IS-Net that answers with the mean of the colours.
+    pub fn mean(planes: u64) -> Vec<u8> {
+        let axes = [bytes(1, b"axes"), number(8, 1), number(20, 7)].concat();
+        let parts = [
+            node("ReduceMean", &["input"], "output", &axes),
+            bytes(11, &tensor("input", FLOAT, &[1, planes, 1024, 1024])),
+            bytes(12, &tensor("output", FLOAT, &[1, 1, 1024, 1024])),
+        ];
+        model(&parts, &[])
+    }
+
+    /// A graph that fails when it is run: it is given `image` as another shape than it can have.
+    pub fn failing() -> Vec<u8> {
+        let shape = [number(1, 1), number(2, 7), bytes(7, &[7]), bytes(8, b"shape")].concat();
+        let parts = [
+            node("Reshape", &["image", "shape"], "output", &[]),
+            bytes(5, &shape),
+            bytes(11, &tensor("image", UINT8, &[1, OPEN, OPEN, 3])),
+            bytes(12, &tensor("output", UINT8, &[1, OPEN, OPEN, 3])),
+        ];
+        model(&parts, &[])
+    }
 }

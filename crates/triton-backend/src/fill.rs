@@ -1,9 +1,9 @@
-//! What a window is answered with, and which windows are refused.
+//! What a window is filled with, and which windows are refused.
 
-use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use crate::padding::Span;
+use crate::tensor::{Failure, Tensor};
 
 /// The sides of windows.
 const SIDES: RangeInclusive<usize> = 256..=1024;
@@ -11,26 +11,6 @@ const SIDES: RangeInclusive<usize> = 256..=1024;
 const HOLE: u8 = 128;
 /// The grey that answers a window without a known pixel.
 const UNKNOWN: u8 = 128;
-
-/// Why a request has no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// The caller's input cannot be answered.
-    BadInput(String),
-    /// Triton offered memory that is not used here.
-    Unsupported(String),
-    /// The caller is not at fault.
-    Internal(String),
-}
-
-/// An input as it came: bytes of what should be that shape.
-#[derive(Clone, Debug)]
-pub struct Tensor<'a> {
-    /// The shape that the request names, the batch first.
-    pub shape: Vec<i64>,
-    /// What was sent.
-    pub bytes: Cow<'a, [u8]>,
-}
 
 /// Windows of one request, all of the same side.
 #[derive(Clone, Debug)]
