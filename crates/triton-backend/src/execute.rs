@@ -61,6 +61,10 @@ pub unsafe fn execute(instance: *mut ffi::Instance, requests: Vec<Request>) {
         });
         log_failed("statistics of a batch", reported);
     }
+    // When all are answered, so that nobody waits for it.
+    if let Ok(instance) = loaded {
+        instance.work().rest();
+    }
 }
 
 /// Answers one request. Gives the number of its pictures, and whether there was an answer.

@@ -87,6 +87,8 @@ pub unsafe fn load_instance(raw: *mut ffi::Instance) -> Result<(), Failure> {
     let model = unsafe { state.cast::<Arc<Model>>().as_ref() };
     let model = model.ok_or_else(|| Failure::Internal("the model has no state".to_owned()))?;
     let work = Work::load(&model.contract, &model.folder, &model.library)?;
+    // Loading takes the graph twice and more.
+    work.rest();
     let state = Box::into_raw(Box::new(Instance { model: Arc::clone(model), work: Mutex::new(work) }));
     // SAFETY: the instance is the caller's; the state is what `unload_instance` and `instance` expect.
     check(unsafe { ffi::instance_set_state(raw, state.cast::<c_void>()) }).map_err(|message| {

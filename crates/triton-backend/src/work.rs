@@ -43,6 +43,13 @@ impl Work {
         }
     }
 
+    /// Called when nothing is to be done for now.
+    pub fn rest(&self) {
+        if matches!(self, Self::Bytes(_) | Self::IsNet(_)) {
+            runtime::give_memory_back();
+        }
+    }
+
     /// The answer to one request. Tells `started` how many pictures it has, before they are worked on.
     pub fn answer(
         &mut self,
