@@ -1,9 +1,8 @@
 # Everything a person or CI does here. `make` alone lists it.
 
 STACK := python3 scripts/stack.py
-# The environments of Python code: the local Triton's, that of the tests of the service, the models',
+# The environments of Python code, made with the python3 that is first on PATH: that of the tests, the models',
 # that of what is measured in Python.
-TRITON_PYTHON := .triton/venv/bin/python
 TESTS_PYTHON := tests/.venv/bin/python
 MODELS_PYTHON := models/.venv/bin/python
 # The proofs start their own Tritons, as scripts/stack.py does.
@@ -54,9 +53,9 @@ test-rust: deps dev ## the gateway: units with overflow checks, and the service 
 	cargo --config tests/checked.toml test --release --locked --workspace --lib
 	$(STACK) with-triton -- cargo test --release --locked --workspace --test '*'
 
-test-stack: dev ## the local Triton, its models and the scripts
-	$(STACK) with-triton -- $(TRITON_PYTHON) -m pytest -q triton
-	$(TRITON_PYTHON) -m pytest -q scripts
+test-stack: dev $(TESTS_ENV) ## the local Triton, its models and the scripts
+	$(STACK) with-triton -- $(TESTS_PYTHON) -m pytest -q tests/served
+	$(TESTS_PYTHON) -m pytest -q scripts
 
 test-client: build dev $(TESTS_ENV) ## the published Python client, and the examples, against the service
 	cargo build --release --locked --example erase
@@ -118,12 +117,13 @@ lint: lint-rust lint-python lint-web ## formatting, lints with warnings as error
 lint-rust: deps
 	cargo fmt --all --check
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	cargo clippy --release --locked --package triton-backend --features proof --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
 
 lint-python: dev $(TESTS_ENV) $(MODELS_ENV) $(BENCHES_ENV)
 	set -e; check() { cd $$1; $$2/ruff format --check .; $$2/ruff check .; $$2/mypy $$3; }; \
-	for folder in scripts triton; do (check $$folder ../.triton/venv/bin); done; \
-	for folder in client examples reference proof; do \
+	(check scripts ../tests/.venv/bin); \
+	for folder in client examples reference proof served; do \
 		(check tests/$$folder ../.venv/bin "--config-file ../pyproject.toml ."); done; \
 	for folder in models benches; do (check $$folder .venv/bin); done
 
@@ -155,8 +155,7 @@ quality: build setup $(BENCHES_ENV) ## how good a fill looks beside shrinking th
 	cd benches && .venv/bin/python -m pytest -q
 	$(STACK) with-triton -- env PYTHONPATH=benches:scripts $(BENCHES_PYTHON) -m quality $(QUALITY)
 
-# Made with the interpreter that fits the local Triton, which fits these too.
 %/.venv/installed: %/requirements.txt | setup
-	$(TRITON_PYTHON) -m venv $*/.venv
+	python3 -m venv $*/.venv
 	$*/.venv/bin/python $(PIP_INSTALL) --requirement $<
 	@touch $@

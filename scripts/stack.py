@@ -11,8 +11,8 @@ python3 scripts/stack.py with-triton -- CMD   CMD beside one or more Tritons
 
 import sys
 
-if sys.version_info < (3, 11):  # noqa: UP036 (for those who try)
-    sys.exit("stack.py needs Python 3.11 or later; run it as python3.11 scripts/stack.py")
+if sys.version_info < (3, 9):  # noqa: UP036 (for those who try)
+    sys.exit("stack.py needs Python 3.9 or later; run it as python3.9 scripts/stack.py")
 
 from local_stack.cli import main
 

@@ -68,8 +68,9 @@ def _tiny(chosen: argparse.Namespace) -> None:
     from lacuna_models.export import write_tiny_lama
 
     made = chosen.target / "lama"
-    for part in ("config.pbtxt", "configs/cpu.pbtxt", "1/model.py"):
-        (made / part).parent.mkdir(parents=True, exist_ok=True)
+    for folder in ("1", "configs"):
+        (made / folder).mkdir(parents=True, exist_ok=True)
+    for part in ("config.pbtxt", "configs/cpu.pbtxt"):
         shutil.copyfile(chosen.repository / "lama" / part, made / part)
     write_tiny_lama(made / "1", chosen.seed)
 

@@ -180,7 +180,7 @@ def test_the_tiny_lama_is_a_model_folder_of_its_own(tmp_path: Path) -> None:
     assert cli.main(["tiny", str(tmp_path)]) == 0
     made = sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if each.is_file())
     assert made == [
-        "lama/1/manifest.json", "lama/1/model.onnx", "lama/1/model.py",
+        "lama/1/manifest.json", "lama/1/model.onnx",
         "lama/config.pbtxt", "lama/configs/cpu.pbtxt",
     ]  # fmt: skip
     assert (tmp_path / "lama/1/model.onnx").stat().st_size < 2 << 20

@@ -7,7 +7,6 @@ nothing in them is completed by Triton.
 """
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -29,7 +28,7 @@ from lacuna_models.served import Served
 from tests import doubles
 from tests.test_export import SOURCE, quiet
 
-STAMP = cli.ROOT / ".triton/stamp.json"
+SERVER = cli.ROOT / ".triton/server"
 PATIENCE_S = 60
 
 
@@ -37,18 +36,14 @@ class Triton:
     """A server on a port of its own, with its output in a file."""
 
     def __init__(self, repository: Path, log: Path, *, configuration: str | None) -> None:
-        if not STAMP.is_file():
-            raise RuntimeError(f"{STAMP} is missing: run python3 scripts/stack.py setup")
-        stamp = json.loads(STAMP.read_text())
-        packages = Path(stamp["site_packages"])
-        server = packages / "pytriton/tritonserver"
+        if not SERVER.is_dir():
+            raise RuntimeError(f"{SERVER} is missing: run python3 scripts/stack.py setup")
         self.address = f"http://127.0.0.1:{free_port()}"
         self.log = log
         call = [
-            str(server / "bin/tritonserver"),
+            str(SERVER / "bin/tritonserver"),
             f"--model-repository={repository}",
-            f"--backend-directory={server / 'backends'}",
-            f"--backend-config=python,shm-region-prefix-name=lacuna_tests_{os.getpid()}_",
+            f"--backend-directory={SERVER / 'backends'}",
             "--model-control-mode=explicit",
             "--load-model=lama",
             "--load-model=birefnet",
@@ -60,14 +55,8 @@ class Triton:
         ]
         if configuration:
             call.append(f"--model-config-name={configuration}")
-        environment = os.environ | {
-            "PATH": f"{packages.parents[2] / 'bin'}:{os.environ['PATH']}",
-            "LD_LIBRARY_PATH": f"{packages / 'nvidia_pytriton.libs'}:{stamp['python_library']}",
-        }
         with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                call, env=environment, stdout=output, stderr=subprocess.STDOUT
-            )
+            self.process = subprocess.Popen(call, stdout=output, stderr=subprocess.STDOUT)
 
     def ready(self) -> bool:
         """Whether every model is; raises ``AssertionError`` when it takes too long."""
@@ -193,10 +182,37 @@ def test_both_configurations_make_the_same_contract(triton: Triton, model: str, 
     }
 
     def contract(text: str) -> list[str]:
-        kept = ("name:", "max_batch_size", "parameters", "input", "output", "  { name:")
+        label = 'parameters { key: "label"'
+        kept = ("name:", "max_batch_size", label, "input", "output", "  { name:")
         return [line for line in text.splitlines() if line.startswith(kept)]
 
     assert contract(written["config.pbtxt"]) == contract(written["configs/cpu.pbtxt"])
+
+
+@pytest.mark.parametrize(
+    ("graph", "reason"),
+    [
+        (None, "birefnet/1 holds neither model.onnx nor model_<side>.onnx"),
+        (b"not a graph", "birefnet/1/model.onnx: "),
+        ("lama/1/model.onnx", 'the graph takes {"image", "mask"}, not {"image"}'),
+    ],
+    ids=["missing", "damaged", "of another model"],
+)
+def test_a_graph_that_cannot_be_served_is_not_loaded_and_the_log_says_why(
+    graph: bytes | str | None, reason: str, repository: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "repository"
+    shutil.copytree(repository, root)
+    served = root / "birefnet/1/model.onnx"
+    served.unlink()
+    if isinstance(graph, bytes):
+        served.write_bytes(graph)
+    elif graph:
+        shutil.copyfile(root / graph, served)
+    with running(root, tmp_path / "log", "cpu") as server:
+        assert not server.ready(), "a model that cannot be loaded ends the start"
+        assert f"failed to load 'birefnet' version 1: Invalid argument: {root}" in server.said()
+        assert reason in server.said()
 
 
 def test_the_configurations_for_plans_are_accepted_up_to_the_missing_backend(

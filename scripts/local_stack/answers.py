@@ -1,5 +1,7 @@
 """Whether a server answers, and the wait until it does."""
 
+from __future__ import annotations
+
 import subprocess
 import time
 import urllib.error

@@ -1,4 +1,6 @@
-"""``setup``: the backend of the embedded inpainter, built here and put into Triton."""
+"""``setup``: the backend of the models, built here and put into Triton."""
+
+from __future__ import annotations
 
 import filecmp
 import shutil
@@ -11,32 +13,32 @@ from local_stack.machine import StackError
 NAME = "libtriton_lacuna.so"
 
 
-def install(backends: Path) -> None:
-    """Builds the backend and puts it into Triton's folder of backends; quick when it is there.
+def install(backends: Path, *features: str) -> None:
+    """Builds the backend and puts it into a folder of backends; quick when it is there.
 
     Raises ``StackError`` where it cannot be built.
     """
-    built = _build()
+    built = _build(*features)
     installed = backends / "lacuna" / NAME
     if installed.is_file() and filecmp.cmp(built, installed, shallow=False):
         return
-    installed.parent.mkdir(exist_ok=True)
+    installed.parent.mkdir(parents=True, exist_ok=True)
     # A server that runs keeps the file it has loaded.
     following = installed.with_suffix(".next")
     shutil.copy2(built, following)
     following.replace(installed)
 
 
-def _build() -> Path:
+def _build(*features: str) -> Path:
     if shutil.which("cargo") is None:
         raise StackError(
-            "cargo is missing, which builds the backend of Triton's embedded inpainter; "
+            "cargo is missing, which builds the backend of Triton's models; "
             "https://rustup.rs installs it"
         )
     # A folder of its own: the caller's may be in use by a build that waits for this Triton.
-    target = places.TRITON_HOME / "target"
+    target = places.TRITON_HOME / "-".join(["target", *features])
     build = ["cargo", "build", "--quiet", "--release", "--locked", "--package=triton-backend"]
-    build.append(f"--target-dir={target}")
+    build += [f"--target-dir={target}", *(f"--features={feature}" for feature in features)]
     if subprocess.run(build, cwd=places.ROOT, check=False).returncode != 0:
         raise StackError(f"this step failed, see its message above: {' '.join(build)}")
     return target / "release" / NAME

@@ -1,8 +1,11 @@
 """The command line of ``scripts/stack.py``."""
 
+from __future__ import annotations
+
 import argparse
 import signal
 import sys
+from collections.abc import Callable
 
 from local_stack import commands
 from local_stack.machine import StackError
@@ -12,25 +15,9 @@ def main(arguments: list[str]) -> int:
     """Runs one command and gives the exit status."""
     chosen = _parser().parse_args(arguments)
     try:
-        match chosen.command:
-            case "setup":
-                return commands.install()
-            case "deps":
-                return commands.deps()
-            case "dev":
-                return commands.dev()
-            case "prepare":
-                return commands.get_ready()
-            case "web":
-                return commands.web()
-            case "triton":
-                return commands.triton()
-            case "run":
-                return commands.run()
-            case "with-triton":
-                return commands.with_triton(chosen.count, chosen.program)
-            case other:
-                raise AssertionError(f"no command {other}. This is a bug.")
+        if chosen.command == "with-triton":
+            return commands.with_triton(chosen.count, chosen.program)
+        return _COMMANDS[chosen.command][0]()
     except StackError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -40,21 +27,27 @@ def main(arguments: list[str]) -> int:
         return 128 + signal.SIGINT
 
 
+_COMMANDS: dict[str, tuple[Callable[[], int], str]] = {
+    "setup": (commands.install, "install what the local Triton needs, under .triton"),
+    "deps": (commands.deps, "install the system packages of the Rust build"),
+    "dev": (commands.dev, "setup, and what the tests need"),
+    "prepare": (commands.get_ready, "setup, while the gateway is built"),
+    "web": (commands.web, "install what the tests of the page need"),
+    "triton": (
+        commands.triton,
+        "one Triton in the foreground, on TRITON_GRPC_PORT (8001), TRITON_HTTP_PORT (8000) "
+        "and TRITON_METRICS_PORT (8002)",
+    ),
+    "run": (commands.run, "Triton and the gateway together, until Ctrl-C"),
+}
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="stack.py", description="A real Triton on this machine.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("setup", help="install what the local Triton needs, under .triton")
-    commands.add_parser("deps", help="install the system packages of the Rust build")
-    commands.add_parser("dev", help="setup, and what the tests need")
-    commands.add_parser("prepare", help="setup, while the gateway is built")
-    commands.add_parser("web", help="install what the tests of the page need")
-    commands.add_parser(
-        "triton",
-        help="one Triton in the foreground, on TRITON_GRPC_PORT (8001), TRITON_HTTP_PORT (8000) "
-        "and TRITON_METRICS_PORT (8002)",
-    )
-    commands.add_parser("run", help="Triton and the gateway together, until Ctrl-C")
-    beside = commands.add_parser(
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (_, text) in _COMMANDS.items():
+        subparsers.add_parser(name, help=text)
+    beside = subparsers.add_parser(
         "with-triton",
         help="run a command beside fresh Tritons, their addresses in LACUNA_TEST_TRITON and "
         "LACUNA_TEST_TRITON_METRICS",

@@ -1,5 +1,7 @@
 """What the command line does. Every command gives its exit status."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import signal
@@ -13,7 +15,7 @@ from types import FrameType
 
 from local_stack import isnet, packages, places, ports
 from local_stack.gateway import TOKEN, Gateway, check_startable
-from local_stack.install import install_dev_tools, setup
+from local_stack.install import setup
 from local_stack.machine import StackError
 from local_stack.ports import HOST, Ports
 from local_stack.prepare import prepare
@@ -41,9 +43,9 @@ def install() -> int:
 
 
 def dev() -> int:
-    """What the tests and the checks of the Python code need, beside what the local Triton needs."""
+    """What the tests need, beside what the local Triton needs."""
     packages.ensure(packages.TESTS)
-    install_dev_tools(setup())
+    setup()
     return 0
 
 

@@ -1,5 +1,7 @@
 """The gateway process of ``run``: its settings, its start and its end."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 from collections.abc import Mapping

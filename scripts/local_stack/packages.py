@@ -1,13 +1,17 @@
 """System packages: which are there, and installing the others with apt-get."""
 
+from __future__ import annotations
+
+import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_stack.machine import StackError, find_python
+from local_stack.machine import StackError
 
 
 @dataclass(frozen=True)
@@ -53,16 +57,14 @@ WEB = (
 """What the tests of the page need."""
 
 
-def python_needs(version: str) -> tuple[Need, ...]:
-    """What an interpreter needs besides itself to serve Triton; Debian packages it apart."""
-    return (
-        Need(f"python{version}-venv", "making an environment", lambda: find_python().can_make_venv),
-        Need(
-            f"libpython{version}",
-            "running Triton's models",
-            lambda: find_python().library is not None,
-        ),
-    )
+PYTHON = (
+    Need(
+        f"python{sys.version_info[0]}.{sys.version_info[1]}-venv",
+        "fetching Triton's wheels with pip",
+        lambda: importlib.util.find_spec("ensurepip") is not None,
+    ),
+)
+"""What this interpreter needs besides itself; Debian packages it apart."""
 
 
 def ensure(needs: tuple[Need, ...]) -> bool:

@@ -4,13 +4,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY = ROOT / "model_repository"
-SHARED_PYTHON = ROOT / "triton"
-REQUIREMENTS = (ROOT / "requirements/tritonserver.txt", ROOT / "requirements/triton.txt")
-DEV_REQUIREMENTS = ROOT / "requirements/dev.txt"
+REQUIREMENTS = ROOT / "requirements/triton.txt"
 
 TRITON_HOME = ROOT / ".triton"
-VENV = TRITON_HOME / "venv"
-STAMP = TRITON_HOME / "stamp.json"
+SERVER = TRITON_HOME / "server"
+"""A link to the installed Triton."""
 LOCK = TRITON_HOME / "lock"
 LOGS = TRITON_HOME / "logs"
 

@@ -1,5 +1,7 @@
 """Free ports on loopback."""
 
+from __future__ import annotations
+
 import os
 import socket
 from contextlib import ExitStack
@@ -28,7 +30,7 @@ def wanted_ports() -> Ports:
 def exact_ports() -> Ports:
     """The wanted ports; raises ``StackError`` if one is taken."""
     wanted = wanted_ports()
-    for variable, port in zip(VARIABLES, (wanted.grpc, wanted.http, wanted.metrics), strict=True):
+    for variable, port in zip(VARIABLES, (wanted.grpc, wanted.http, wanted.metrics)):
         if not is_free(port):
             raise StackError(f"port {port} is taken; set {variable} to a free one")
     return wanted

@@ -25,7 +25,7 @@ def prepare() -> None:
             "cargo is missing, which builds the gateway; https://rustup.rs installs it"
         )
     began = time.monotonic()
-    first = not (program().is_file() and places.STAMP.is_file())
+    first = not (program().is_file() and places.SERVER.is_dir())
     if first:
         _say(f"first start: the gateway is built while Triton is installed, {_EXPECTED}")
     build = subprocess.Popen(_BUILD, cwd=places.ROOT, stdin=subprocess.DEVNULL)

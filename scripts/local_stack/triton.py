@@ -1,8 +1,8 @@
 """One Triton process on loopback: start, readiness, end."""
 
-import contextlib
+from __future__ import annotations
+
 import ctypes
-import os
 import signal
 import subprocess
 import time
@@ -20,7 +20,6 @@ START_SECONDS = 300
 EXIT_SECONDS = 10
 """How long running inferences may take to finish when Triton is told to end."""
 
-_SHARED_MEMORY = Path("/dev/shm")
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
@@ -38,7 +37,7 @@ def models_here() -> list[str]:
 
 
 class Triton:
-    """A running ``tritonserver`` with its Python processes.
+    """A running ``tritonserver``, which is one process.
 
     It is ended by ``stop``, and by the kernel if this process dies first.
     """
@@ -50,22 +49,23 @@ class Triton:
         log: Path | None,
         models: Sequence[str] = (),
         repository: Path = places.REPOSITORY,
+        backends: Path | None = None,
     ) -> None:
         """Starts a server; its output goes to ``log``, or to the terminal without one.
 
-        It serves these ``models`` of ``repository``; without any, all that can be served here.
+        It serves these ``models`` of ``repository``; without any, all that can be served here. Its
+        ``backends`` are the installed ones unless it is given others.
         """
         self.ports = ports
         self.models = list(models) or models_here()
         self._repository = repository
+        self._backends = backends or installed.backends
         self.log = log
-        self._prefix = f"lacuna_{os.getpid()}_{ports.grpc}_"
         output = log.open("wb") if log else None
         try:
             self._process = subprocess.Popen(
                 self._command(installed),
                 cwd=places.TRITON_HOME,
-                env=_environment(installed),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT if output else None,
@@ -80,8 +80,7 @@ class Triton:
         return [
             str(installed.server),
             f"--model-repository={self._repository}",
-            f"--backend-directory={installed.backends}",
-            f"--backend-config=python,shm-region-prefix-name={self._prefix}",
+            f"--backend-directory={self._backends}",
             "--model-control-mode=explicit",
             *(f"--load-model={model}" for model in self.models),
             # Models that have no such configuration use their config.pbtxt.
@@ -102,9 +101,8 @@ class Triton:
         return self._process.poll()
 
     def send(self, number: signal.Signals) -> None:
-        """Sends a signal to the server and to its Python processes, if they still run."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
+        """Sends a signal to the server, if it still runs."""
+        self._process.send_signal(number)
 
     def is_ready(self) -> bool:
         """Whether the server and all its models are ready."""
@@ -131,12 +129,8 @@ class Triton:
         return "\n".join([f"The end of {self.log}:", *lines[-20:]])
 
     def stop(self) -> None:
-        """Ends the server, its Python processes and their shared memory; never fails."""
+        """Ends the server; never fails."""
         end_process(self._process, EXIT_SECONDS + 5)
-        # What is left of its process group: Python processes that outlived a killed server.
-        self.send(signal.SIGKILL)
-        for region in _SHARED_MEMORY.glob(f"{self._prefix}*"):
-            region.unlink(missing_ok=True)
 
 
 def end_process(process: subprocess.Popen[bytes], patience: float) -> int:
@@ -153,14 +147,3 @@ def end_process(process: subprocess.Popen[bytes], patience: float) -> int:
 def end_with_parent() -> None:
     """Runs in a new child: has the kernel send it SIGTERM when its parent dies."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _environment(installed: Installed) -> dict[str, str]:
-    # Triton finds Python packages through the python3 that is first on PATH.
-    environment = os.environ | {"PATH": f"{places.VENV / 'bin'}:{os.environ.get('PATH', '')}"}
-    libraries = [str(folder) for folder in installed.libraries]
-    if inherited := environment.get("LD_LIBRARY_PATH"):
-        libraries.append(inherited)
-    environment["LD_LIBRARY_PATH"] = ":".join(libraries)
-    environment.pop("PYTHONHOME", None)
-    return environment

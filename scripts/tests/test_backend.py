@@ -14,7 +14,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What a build has made."""
     library = tmp_path / "built.so"
     library.write_bytes(b"first")
-    monkeypatch.setattr(backend, "_build", lambda: library)
+    monkeypatch.setattr(backend, "_build", lambda *_: library)
     return library
 
 

@@ -28,7 +28,7 @@ def members(chunks: list[bytes]) -> dict[str, bytes]:
     listing = {isnet.MODEL: {"chunks": [{"hash": each} for each in hashes]}}
     return {
         "resources.json": json.dumps(listing).encode(),
-        **dict(zip(hashes, chunks, strict=True)),
+        **dict(zip(hashes, chunks)),
     }
 
 

@@ -26,7 +26,7 @@ def builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[subprocess.P
 
     monkeypatch.setattr(subprocess, "Popen", start)
     monkeypatch.setattr(shutil, "which", lambda _: "/bin/cargo")
-    monkeypatch.setattr(places, "STAMP", tmp_path / "stamp")
+    monkeypatch.setattr(places, "SERVER", tmp_path / "server")
     monkeypatch.setattr(places, "ROOT", tmp_path)
     return started
 

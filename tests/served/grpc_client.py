@@ -3,7 +3,8 @@
 import importlib
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Self
@@ -17,6 +18,16 @@ PROTOCOL = Path(__file__).resolve().parents[2] / "proto/inference.proto"
 MEBIBYTE = 1 << 20
 
 Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Raw:
+    """An input as a request has it, whether its parts fit together or not."""
+
+    name: str
+    shape: tuple[int, ...]
+    content: bytes
+    datatype: str = "UINT8"
 
 
 class Client:
@@ -66,11 +77,25 @@ class Client:
         datatype: str = "UINT8",
     ) -> Any:
         """Begins a call and gives its future, for ``result``; the datatype is only what it says."""
+        raw = [
+            Raw(name, array.shape, np.ascontiguousarray(array).tobytes(), datatype)
+            for name, array in inputs.items()
+        ]
+        return self.start_raw(model, output, raw, queue_timeout_us)
+
+    def start_raw(
+        self,
+        model: str,
+        output: str,
+        inputs: Sequence[Raw],
+        queue_timeout_us: int | None = None,
+    ) -> Any:
+        """As ``start``, with inputs that need not fit together."""
         request = self._messages.ModelInferRequest(model_name=model)
         request.outputs.add(name=output)
-        for name, array in inputs.items():
-            request.inputs.add(name=name, datatype=datatype, shape=array.shape)
-            request.raw_input_contents.append(np.ascontiguousarray(array).tobytes())
+        for each in inputs:
+            request.inputs.add(name=each.name, datatype=each.datatype, shape=each.shape)
+            request.raw_input_contents.append(each.content)
         if queue_timeout_us is not None:
             request.parameters["timeout"].int64_param = queue_timeout_us
         return self._service.ModelInfer.future(request)

@@ -7,8 +7,8 @@ import grpc
 import numpy as np
 import pytest
 
-from tests.client import Client
-from tests.pictures import Pixels, as_mask, square_hole, texture
+from grpc_client import Client
+from pictures import Pixels, as_mask, square_hole, texture
 
 QUEUE = 64
 """max_queue_size of patchmatch."""
