@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 
+from local_stack import backend, places
 from local_stack.install import Installed, setup
 from local_stack.ports import HOST, Ports, free_ports
 from local_stack.triton import Triton
@@ -20,6 +21,8 @@ REPOSITORY = _HERE / "model_repository"
 FAILING = _HERE / "sick_models/failing"
 HANGING = _HERE / "sick_models/hanging"
 """Where the model ``SLOW`` fails at once, and where it never answers."""
+BACKENDS = places.TRITON_HOME / "proof-backends"
+"""With our backend as it is built for these models."""
 CONSTANT = "constant"
 SUBJECT = "constant-subject"
 SLOW = "constant-200ms"
@@ -49,20 +52,22 @@ class Replica:
         return f"http://{HOST}:{self._ports.grpc}"
 
     def _begin(self) -> Triton:
-        return Triton(self._installed, self._ports, self._log, self._models, self._repository)
+        return Triton(
+            self._installed, self._ports, self._log, self._models, self._repository, BACKENDS
+        )
 
     def kill(self) -> None:
-        """Ends it and its Python processes at once, without a word to its clients."""
+        """Ends it at once, without a word to its clients."""
         self._expected = False
         self._triton.send(signal.SIGKILL)
         self._triton.stop()
 
     def pause(self) -> None:
-        """Stops all its processes; its connections stay open and nothing answers."""
+        """Stops its process; its connections stay open and nothing answers."""
         self._triton.send(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Lets them go on."""
+        """Lets it go on."""
         self._triton.send(signal.SIGCONT)
 
     async def end(self) -> None:
@@ -115,6 +120,7 @@ async def fleet(
 ) -> AsyncIterator[list[Replica]]:
     """So many Tritons with these models, ready."""
     installed = setup()
+    backend.install(BACKENDS, "proof")
     replicas: list[Replica] = []
     with tempfile.TemporaryDirectory() as folder:
         try:
