@@ -2,9 +2,10 @@
 
     python -m tests.doubles FOLDER [--full]
 
-writes ``big-lama.pt`` and ``birefnet_lite.onnx`` into FOLDER: the smallest networks of the
-right construction, or with ``--full`` LaMa in its published size and a heavier segmenter.
-They stand in for the published files where those cannot be had.
+writes ``big-lama.pt`` and ``birefnet_lite.onnx`` into FOLDER: LaMa in its published size and the
+smallest segmenter of the right construction. With ``--full`` the segmenter is a heavier one, and
+``birefnet.onnx``, which ``--network full`` asks for, is there too. They stand in for the published
+files where those cannot be had.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import io
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -195,19 +196,20 @@ def _write_archive(file: Path, name: str, content: Any) -> None:
         archive.writestr(f"{name}/version", "3\n")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Writes the files."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--full", action="store_true", help="LaMa in its published size")
-    chosen = parser.parse_args()
+    parser.add_argument("--full", action="store_true", help="birefnet.onnx too, and heavier")
+    chosen = parser.parse_args(arguments)
     chosen.folder.mkdir(parents=True, exist_ok=True)
     # `export lama` takes nothing but the published size.
     write_torchscript(chosen.folder / "big-lama.pt", lama_tensors(BIG_LAMA))
-    heavy = segmenter(256, 40) if chosen.full else segmenter()
-    onnx.save(heavy, chosen.folder / "birefnet_lite.onnx")
+    network = segmenter(256, 40) if chosen.full else segmenter()
+    for name in ["birefnet_lite.onnx", *(["birefnet.onnx"] if chosen.full else [])]:
+        onnx.save(network, chosen.folder / name)
 
 
 if __name__ == "__main__":

@@ -153,6 +153,18 @@ def test_the_full_network_serves_where_it_is_all_there_is(
     assert run(repository, "export", "birefnet") == 0
 
 
+def test_the_doubles_of_published_shape_are_what_each_network_asks_for(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The shape of LaMa, which takes minutes to export, has nothing to do with it.
+    monkeypatch.setattr(doubles, "BIG_LAMA", TINY_LAMA)
+    doubles.main([str(tmp_path / "doubles"), "--full"])
+    monkeypatch.setenv("MODELS_FROM", str(tmp_path / "doubles"))
+    monkeypatch.setenv("MODELS_UNVERIFIED", "1")
+    for network in ("lite", "full"):
+        assert run(repository, "export", "birefnet", "--network", network) == 0
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
