@@ -27,6 +27,8 @@ use tonic::transport::{Certificate, Identity};
 
 use call::{Call, Tensor};
 
+use crate::process::unreadable;
+
 /// What the checks of an answer make of a message (`ModelInferResponse`, encoded); for fuzzing.
 ///
 /// # Errors
@@ -53,7 +55,7 @@ impl Tls {
     /// A message that names the setting and the file.
     pub fn load(ca: Option<&Path>, own: Option<(&Path, &Path)>) -> Result<Self, String> {
         let read = |name: &str, path: &Path| {
-            std::fs::read(path).map_err(|error| format!("{name} {}: {error}", path.display()))
+            std::fs::read(path).map_err(|error| unreadable(name, path, &error))
         };
         let ca = ca.map(|path| read("LACUNA_TRITON_CA", path).map(Certificate::from_pem)).transpose()?;
         let identity = own.map(|(certificate, key)| {

@@ -13,7 +13,10 @@ use tokio::sync::Semaphore;
 use warp::http::{HeaderMap, header::AUTHORIZATION};
 
 use super::{limit::Limiter, quota::Quota};
-use crate::config::{Config, NamedToken};
+use crate::{
+    config::{Config, NamedToken},
+    process::unreadable,
+};
 
 /// A caller that has shown its token.
 #[derive(Debug)]
@@ -115,8 +118,9 @@ fn of_token(token: &NamedToken, quota: Quota) -> Entry {
 }
 
 fn read(path: &Path, quota: Quota) -> Result<Vec<Entry>, String> {
-    let wrong = |what: String| format!("LACUNA_TOKENS_FILE {}: {what}", path.display());
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    const SETTING: &str = "LACUNA_TOKENS_FILE";
+    let wrong = |what: String| format!("{SETTING} {}: {what}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(SETTING, path, &error))?;
     let lines = text.lines().enumerate().map(|(i, line)| (i + 1, line.trim()));
     lines
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))

@@ -1,6 +1,9 @@
 //! TLS on the listening side.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use tokio_rustls::{
@@ -8,9 +11,17 @@ use tokio_rustls::{
     rustls::{
         ServerConfig,
         crypto::ring,
-        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+        pki_types::{
+            CertificateDer, PrivateKeyDer,
+            pem::{self, PemObject},
+        },
     },
 };
+
+use crate::process::unreadable;
+
+const CERTIFICATE: &str = "LACUNA_TLS_CERT";
+const KEY: &str = "LACUNA_TLS_KEY";
 
 /// The names of HTTP/2 and HTTP/1.1 in the handshake (RFC 7301).
 pub const HTTP2: &[u8] = b"h2";
@@ -49,17 +60,23 @@ impl Tls {
     }
 }
 
+/// What is wrong with a PEM file.
+fn of_file(setting: &str, path: &Path, error: pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => unreadable(setting, path, &error),
+        other => format!("{setting} {}: {other}", path.display()),
+    }
+}
+
 fn read(certificate: &PathBuf, key: &PathBuf) -> Result<Arc<ServerConfig>, String> {
-    let wrong = |name: &str, path: &PathBuf, what: String| format!("{name} {}: {what}", path.display());
-    let of_certificate = |what: String| wrong("LACUNA_TLS_CERT", certificate, what);
+    let of_certificate = |what: String| format!("{CERTIFICATE} {}: {what}", certificate.display());
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| of_certificate(error.to_string()))?;
+        .map_err(|error| of_file(CERTIFICATE, certificate, error))?;
     if chain.is_empty() {
         return Err(of_certificate("no certificate in it".to_owned()));
     }
-    let secret =
-        PrivateKeyDer::from_pem_file(key).map_err(|error| wrong("LACUNA_TLS_KEY", key, error.to_string()))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| of_file(KEY, key, error))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|config| config.with_no_client_auth().with_single_cert(chain, secret))
