@@ -17,7 +17,8 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hash
 .DEFAULT_GOAL := help
 .PHONY: help run gateway triton build deps setup dev models test test-rust test-stack test-client \
 	test-codecs test-models test-torch test-proof exactness chaos soak fuzz fuzz-targets audit lint \
-	lint-rust lint-python lint-web test-web bench bench-fill bench-peer quality check-deploy
+	lint-rust lint-python lint-web test-web bench bench-fill bench-peer quality check-deploy \
+	chart-readme
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -136,6 +137,9 @@ bench: build setup ## how long a request takes and where, beside bare codecs
 check-deploy: deploy/.venv/bin/promtool ## containers, Compose, Helm, alerts and dashboard
 	cd deploy && .venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy
 	cd deploy && .venv/bin/python -m pytest -q
+
+chart-readme: deploy/.venv/bin/promtool ## the table of values in the chart's README, from values.yaml
+	deploy/.venv/bin/python deploy/chart_readme.py
 
 # Of its own, since it needs no Triton.
 deploy/.venv/bin/promtool: deploy/requirements.txt deploy/helm.txt deploy/tools.py

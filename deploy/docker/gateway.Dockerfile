@@ -1,5 +1,6 @@
-# The gateway. Build from the root of the repository:
-#   docker build -f deploy/docker/gateway.Dockerfile -t lacuna/gateway .
+# The gateway: the program, the libraries that it is linked to, and nothing else. There is no shell in it.
+# Build from the root of the repository:
+#   docker build -f deploy/docker/gateway.Dockerfile -t lacuna.invalid/gateway .
 ARG DEBIAN=12.12-slim
 ARG RUST=1.95.0-slim-bookworm
 
@@ -22,13 +23,18 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     cargo build --release --locked --bin lacuna \
     && objcopy --strip-debug target/release/lacuna /usr/local/bin/lacuna
 
-FROM debian:${DEBIAN} AS gateway
+FROM debian:${DEBIAN} AS parts
 # ca-certificates: https:// replicas without a CA of their own.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates libde265-0 libstdc++6 \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /usr/local/bin/lacuna /usr/local/bin/lacuna
+COPY deploy/docker/parts.sh /
+RUN sh /parts.sh /usr/local/bin/lacuna /root-of-image ca-certificates
+
+FROM scratch AS gateway
+COPY --from=parts /root-of-image /
 COPY LICENSE /usr/share/doc/lacuna/LICENSE
 ARG VERSION=0.1.0
 ARG REVISION=unknown
@@ -38,7 +44,8 @@ LABEL org.opencontainers.image.title="lacuna-gateway" \
     org.opencontainers.image.version="${VERSION}" \
     org.opencontainers.image.revision="${REVISION}"
 # In a container loopback would reach nobody; what is published is the operator's to say.
-ENV LACUNA_LISTEN=0.0.0.0:8080 \
+ENV PATH=/usr/local/bin \
+    LACUNA_LISTEN=0.0.0.0:8080 \
     LACUNA_ADMIN_LISTEN=0.0.0.0:9090 \
     LACUNA_LOG_FORMAT=json
 EXPOSE 8080 9090

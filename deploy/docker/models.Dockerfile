@@ -1,6 +1,6 @@
 # The models' tool: fetches the published weights and writes ONNX graphs. TensorRT plans are built from
 # those in NVIDIA's own image, where trtexec is.
-#   docker build -f deploy/docker/models.Dockerfile -t lacuna/models .
+#   docker build -f deploy/docker/models.Dockerfile -t lacuna.invalid/models .
 ARG DEBIAN=12.12-slim
 
 FROM debian:${DEBIAN} AS build

@@ -1,5 +1,5 @@
 # Triton with the embedded models, on the CPU: the same wheels as `make triton`. x86-64 only.
-#   docker build -f deploy/docker/triton-cpu.Dockerfile -t lacuna/triton-cpu .
+#   docker build -f deploy/docker/triton-cpu.Dockerfile -t lacuna.invalid/triton-cpu .
 ARG DEBIAN=12.12-slim
 ARG NODE=20.19.5-bookworm-slim
 ARG RUST=1.95.0-slim-bookworm

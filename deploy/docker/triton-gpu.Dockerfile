@@ -1,6 +1,6 @@
 # Triton for a GPU, and what builds and checks TensorRT plans for it: a plan serves only the TensorRT that
 # built it, so that one image does both.
-#   docker build -f deploy/docker/triton-gpu.Dockerfile -t lacuna/triton-gpu .
+#   docker build -f deploy/docker/triton-gpu.Dockerfile -t lacuna.invalid/triton-gpu .
 ARG TRITON=24.10-py3
 
 FROM nvcr.io/nvidia/tritonserver:${TRITON} AS triton

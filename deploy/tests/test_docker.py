@@ -36,7 +36,7 @@ def test_base_images_have_versions(path: Path) -> None:
     for image, version in re.findall(r"^FROM ([^:\s]+):\$\{(\w+)\}", text, re.MULTILINE):
         assert re.match(r"\d+\.\d+", versions[version]), image
     assert len(re.findall(r"^FROM ", text, re.MULTILINE)) == len(
-        re.findall(r"^FROM [^:\s]+:\$\{\w+\} AS ", text, re.MULTILINE)
+        re.findall(r"^FROM (?:scratch|[^:\s]+:\$\{\w+\}) AS ", text, re.MULTILINE)
     )
 
 

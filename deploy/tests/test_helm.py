@@ -1,18 +1,22 @@
 """The Helm chart: what it renders with the settings people use, against Kubernetes' own schemas."""
 
+import base64
+import json
+import re
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
 
-from tests.run import CHART, output, tool
+from chart_readme import rows, with_table
+from tests.run import CHART, DEPLOY, ROOT, output, tool
 
 TOKENS = ("--set", "tokens.existingSecret=callers")
 GPU = (
     *TOKENS,
     "--set=triton.gpu.enabled=true,triton.gpu.existingClaim=models,triton.gpu.build=true",
-    "--set=triton.image.repository=lacuna/triton-gpu",
+    "--set=triton.image.repository=triton-gpu",
     "--set=gateway.settings.LACUNA_INPAINT_MODEL=lama",
 )
 CASES = {
@@ -32,6 +36,15 @@ CASES = {
         *TOKENS,
         "--set=triton.autoscaling.enabled=true,triton.autoscaling.kind=keda",
     ),
+    "with an ingress": (
+        *TOKENS,
+        "--set=gateway.ingress.enabled=true,gateway.ingress.className=nginx",
+        "--set=gateway.ingress.hosts={photos.example.org,*.example.net}",
+        "--set=gateway.ingress.tlsSecretName=names",
+        '--set-json=gateway.ingress.annotations={"nginx.ingress.kubernetes.io/proxy-body-size":"21m"}',
+        "--set=imagePullSecrets={registry},test.tokenSecret=caller-token",
+    ),
+    "without internet": ("-f", str(DEPLOY / "helm/examples/offline.yaml")),
     "with nothing that can be left out": (
         *TOKENS,
         "--set=gateway.autoscaling.enabled=false,networkPolicy.enabled=false",
@@ -98,6 +111,18 @@ def test_the_schema_check_can_fail() -> None:
         ((*TOKENS, "--set", "triton.autoscaling.kind=vpa"), "kind"),
         ((*TOKENS, "--set", "gateway.settings.LACUNA_TRITON=http://x:1"), "LACUNA_TRITON"),
         ((*TOKENS, "--set", "gateway.settings.PATH=x"), "PATH"),
+        ((*TOKENS, "--set", "registry="), "registry"),
+        ((*TOKENS, "--set", "registry=https://example.org"), "registry"),
+        ((*TOKENS, "--set", "gateway.image.digest=sha256:12"), "digest"),
+        ((*TOKENS, "--set", "gateway.image.tag=a b"), "tag"),
+        ((*TOKENS, "--set", "triton.sharedMemory=much"), "sharedMemory"),
+        ((*TOKENS, "--set", "gateway.resources.limits.memory=3GB"), "memory"),
+        ((*TOKENS, "--set", "gateway.topologySpread.whenUnsatisfiable=Never"), "whenUnsatisfiable"),
+        ((*TOKENS, "--set", "triton.tolerations[0].keys=x"), "keys"),
+        ((*TOKENS, "--set", "triton.rollingUpdate.maxSurge=half"), "maxSurge"),
+        ((*TOKENS, "--set", "gateway.ingress.enabled=true"), "gateway.ingress.hosts"),
+        ((*TOKENS, "--set", "gateway.ingress.hosts={https://a.example}"), "hosts"),
+        ((*TOKENS, "--set", "networkPolicy.callers[0].app=web"), "app"),
     ],
 )
 def test_wrong_settings_are_refused(settings: tuple[str, ...], message: str) -> None:
@@ -259,3 +284,163 @@ def test_a_package_of_the_chart_carries_the_linked_files(tmp_path: Any) -> None:
         "helm", "template", "lacuna", str(package), *TOKENS, "--set=monitoring.rules=true"
     )
     assert "LacunaGatewayDown" in text
+
+
+def images(manifests: list[dict[str, Any]]) -> dict[str, str]:
+    """Each container's image, by the name of the container."""
+    found = {}
+    for manifest in manifests:
+        spec = manifest.get("spec", {})
+        pod_spec = spec.get("template", {}).get("spec") or (spec if "containers" in spec else {})
+        for container in [*pod_spec.get("initContainers", []), *pod_spec.get("containers", [])]:
+            found[container["name"]] = container["image"]
+    return found
+
+
+def test_the_images_are_those_that_compose_builds() -> None:
+    built = set(
+        re.findall(r"lacuna\.invalid\}/([a-z-]+):", (ROOT / "docker-compose.yml").read_text())
+    )
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    assert f"LACUNA_VERSION:-{version}}}" in (ROOT / "docker-compose.yml").read_text()
+    found = set(images(render(*TOKENS)).values()) | set(images(render(*GPU)).values())
+    assert found == {f"lacuna.invalid/{name}:{version}" for name in built}
+
+
+def test_one_registry_holds_for_all_images_and_a_digest_wins_over_a_tag() -> None:
+    digest = "sha256:" + 64 * "a"
+    found = images(
+        render(
+            *GPU,
+            "--set=registry=example.org:5000/x,gateway.image.tag=v2",
+            f"--set=triton.image.tag=v3,triton.image.digest={digest}",
+        )
+    )
+    assert found == {
+        "gateway": "example.org:5000/x/gateway:v2",
+        "triton": f"example.org:5000/x/triton-gpu@{digest}",
+        "compile": f"example.org:5000/x/triton-gpu@{digest}",
+        "export": "example.org:5000/x/models:0.1.0",
+        "erase": "example.org:5000/x/gateway:v2",
+    }
+
+
+def test_settings_that_the_chart_gives_are_the_gateways_own_defaults() -> None:
+    settings = yaml.safe_load((CHART / "values.yaml").read_text())["gateway"]["settings"]
+    config = (ROOT / "src/config.rs").read_text()
+    for name, value in settings.items():
+        field = re.search(rf'#\[arg\([^]]*env = "{name}"[^]]*\)\]', config)
+        assert field and f'default_value = "{value}"' in field[0], name
+
+
+def test_the_readme_has_the_values_and_their_defaults() -> None:
+    page, values = (CHART / "README.md").read_text(), (CHART / "values.yaml").read_text()
+    assert page == with_table(page, values), "run `make chart-readme`"
+
+
+def test_the_table_has_every_value_and_every_default() -> None:
+    text = (CHART / "values.yaml").read_text()
+    found = {row.path: row.default for row in rows(text)}
+
+    def check(value: Any, path: tuple[str, ...]) -> None:
+        if found.get(path):
+            assert yaml.safe_load(found[path]) == value, path
+        else:
+            assert isinstance(value, dict) and value, path
+            for key, inner in value.items():
+                check(inner, (*path, key))
+
+    check(yaml.safe_load(text), ())
+
+
+def test_the_schema_is_strict_everywhere() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+
+    def check(part: Any, path: str) -> None:
+        if isinstance(part, dict):
+            if "properties" in part:
+                assert part.get("additionalProperties") is False, path
+            for key, inner in part.items():
+                check(inner, f"{path}/{key}")
+
+    check(schema, "")
+
+
+def test_the_schema_has_exactly_the_values() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+
+    def check(part: dict[str, Any], value: Any, path: str) -> None:
+        if "$ref" in part:
+            part = schema["definitions"][part["$ref"].rpartition("/")[2]]
+        if "properties" in part:
+            known = set(part["properties"]) - {"global"}
+            assert known == set(value), path
+            for key in known:
+                check(part["properties"][key], value[key], f"{path}.{key}")
+
+    check(schema, yaml.safe_load((CHART / "values.yaml").read_text()), "")
+
+
+def test_an_ingress_leads_its_hosts_to_the_api() -> None:
+    ingress = pick(render(*CASES["with an ingress"]), "Ingress", "lacuna-gateway")
+    assert ingress["spec"]["ingressClassName"] == "nginx"
+    assert ingress["spec"]["tls"] == [
+        {"hosts": ["photos.example.org", "*.example.net"], "secretName": "names"}
+    ]
+    assert [rule["host"] for rule in ingress["spec"]["rules"]] == [
+        "photos.example.org",
+        "*.example.net",
+    ]
+    service = pick(render(*TOKENS), "Service", "lacuna-gateway")
+    for rule in ingress["spec"]["rules"]:
+        (path,) = rule["http"]["paths"]
+        assert path["backend"]["service"]["port"]["name"] == service["spec"]["ports"][0]["name"]
+    assert not [m for m in render(*TOKENS) if m["kind"] == "Ingress"]
+
+
+@pytest.mark.parametrize("component", ["gateway", "triton"])
+def test_pods_are_spread_over_nodes_and_zones(component: str) -> None:
+    spec = pod(render(*TOKENS), component)
+    found = {each["topologyKey"]: each for each in spec["topologySpreadConstraints"]}
+    assert set(found) == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+    labels = pick(render(*TOKENS), "Deployment", f"lacuna-{component}")["spec"]["template"]
+    for each in found.values():
+        assert each["labelSelector"]["matchLabels"] == labels["metadata"]["labels"]
+    none = pod(render(*TOKENS, f"--set-json={component}.topologySpread.topologyKeys=[]"), component)
+    assert "topologySpreadConstraints" not in none
+
+
+def test_the_test_erases_a_box_from_a_photo_and_gets_in() -> None:
+    manifests = render(
+        *TOKENS, "--set=test.tokenSecret=anna,networkPolicy.callers[0].podSelector.x=y"
+    )
+    test = pick(manifests, "Pod", "lacuna-test")
+    assert test["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    photo = pick(manifests, "ConfigMap", "lacuna-test")["binaryData"]["photo.jpg"]
+    assert base64.b64decode(photo) == (ROOT / "tests/samples/plain.jpg").read_bytes()
+    (container,) = test["spec"]["containers"]
+    variables = {each["name"]: each for each in container["env"]}
+    assert variables["LACUNA_SERVER"]["value"] == "http://lacuna-gateway:80"
+    assert variables["LACUNA_TOKEN"]["valueFrom"]["secretKeyRef"] == {
+        "name": "anna",
+        "key": "token",
+    }
+    policy = pick(manifests, "NetworkPolicy", "lacuna-gateway")["spec"]["ingress"][0]
+    assert {"podSelector": {"matchLabels": test["metadata"]["labels"]}} in policy["from"]
+    # No Service sends callers to it.
+    selectors = [m["spec"]["selector"] for m in manifests if m["kind"] == "Service"]
+    assert not [each for each in selectors if each.items() <= test["metadata"]["labels"].items()]
+
+
+def test_without_internet_nothing_is_fetched_but_the_images() -> None:
+    manifests = render(*CASES["without internet"])
+    assert all("@sha256:" in image for image in images(manifests).values())
+    job = pick(manifests, "Job", "lacuna-models")["spec"]["template"]["spec"]
+    (export,) = job["initContainers"]
+    assert {"name": "MODELS_FROM", "value": "/weights"} in export["env"]
+    claims = {
+        volume["name"]: volume["persistentVolumeClaim"]["claimName"]
+        for volume in job["volumes"]
+        if "persistentVolumeClaim" in volume
+    }
+    assert claims == {"models": "lacuna-models", "weights": "lacuna-weights"}

@@ -151,4 +151,5 @@ def test_panels_do_not_overlap_and_have_ids_of_their_own() -> None:
 def test_grafana_reads_the_dashboard_from_where_compose_mounts_it() -> None:
     provider = yaml.safe_load((DEPLOY / "grafana/provisioning/dashboards/lacuna.yml").read_text())
     (folder,) = (each["options"]["path"] for each in provider["providers"])
-    assert f"./deploy/grafana/dashboards:{folder}:ro" in (ROOT / "docker-compose.yml").read_text()
+    mounts = (DEPLOY / "compose/observe.yml").read_text()
+    assert f"../grafana/dashboards:{folder}:ro" in mounts

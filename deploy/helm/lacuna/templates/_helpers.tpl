@@ -22,6 +22,31 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: triton
 {{- end -}}
 
+{{- define "lacuna.test.labels" -}}
+app.kubernetes.io/name: lacuna
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: test
+{{- end -}}
+
+{{/* The name of an image: {root: $, image: …}. A digest wins over a tag, as everywhere. */}}
+{{- define "lacuna.image" -}}
+{{- $name := printf "%s/%s" .root.Values.registry .image.repository -}}
+{{- if .image.digest -}}
+{{- printf "%s@%s" $name .image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $name (.image.tag | default .root.Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "lacuna.pullSecrets" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
 {{- define "lacuna.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 10001
@@ -36,8 +61,14 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end -}}
 
+{{/* Over nodes, and over zones where there are some: {spread: …, selector: …}. */}}
 {{- define "lacuna.spread" -}}
-- maxSkew: 1
-  topologyKey: kubernetes.io/hostname
-  whenUnsatisfiable: ScheduleAnyway
+topologySpreadConstraints:
+  {{- range .spread.topologyKeys }}
+  - maxSkew: 1
+    topologyKey: {{ . }}
+    whenUnsatisfiable: {{ $.spread.whenUnsatisfiable }}
+    labelSelector:
+      matchLabels: {{- $.selector | nindent 8 }}
+  {{- end }}
 {{- end -}}
