@@ -14,11 +14,13 @@ MODELS_ENV := models/.venv/installed
 BENCHES_ENV := benches/.venv/installed
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 
+comma := ,
+
 .DEFAULT_GOAL := help
 .PHONY: help run gateway triton build deps setup dev models test test-rust test-stack test-client \
 	test-codecs test-models test-torch test-proof exactness chaos soak fuzz fuzz-targets audit lint \
 	lint-rust lint-python lint-web test-web bench bench-fill bench-peer quality check-deploy \
-	chart-readme
+	chart-readme test-compose
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -137,6 +139,10 @@ bench: build setup ## how long a request takes and where, beside bare codecs
 check-deploy: deploy/.venv/bin/promtool ## containers, Compose, Helm, alerts and dashboard
 	cd deploy && .venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy
 	cd deploy && .venv/bin/python -m pytest -q
+
+# Root, on Debian, for half an hour: installs Docker where it is missing, and runs an engine of its own.
+test-compose: ## docker compose up on a real engine, with figures; KEEP=1 keeps the images, ONLY=step,step runs some
+	cd deploy && PYTHONPATH=../tests/proof python3 -m engine.compose $(subst $(comma), ,$(ONLY))
 
 chart-readme: deploy/.venv/bin/promtool ## the table of values in the chart's README, from values.yaml
 	deploy/.venv/bin/python deploy/chart_readme.py
