@@ -20,7 +20,7 @@ comma := ,
 .PHONY: help run gateway triton build deps setup dev models test test-rust test-stack test-client \
 	test-codecs test-models test-torch test-proof exactness chaos soak fuzz fuzz-targets audit lint \
 	lint-rust lint-python lint-web test-web bench bench-fill bench-peer quality check-deploy \
-	chart-readme test-compose
+	chart-readme test-compose images reproducible sbom login push manifest chart sign push-chart
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -136,7 +136,7 @@ lint-web: web/node_modules/.package-lock.json
 bench: build setup ## how long a request takes and where, beside bare codecs
 	$(STACK) with-triton -- cargo bench --locked
 
-check-deploy: deploy/.venv/bin/promtool ## containers, Compose, Helm, alerts and dashboard
+check-deploy: deploy/.venv/bin/promtool deploy/workflows/node_modules/.package-lock.json ## containers, Compose, Helm, alerts and dashboard
 	cd deploy && .venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy
 	cd deploy && .venv/bin/python -m pytest -q
 
@@ -144,8 +144,54 @@ check-deploy: deploy/.venv/bin/promtool ## containers, Compose, Helm, alerts and
 test-compose: ## docker compose up on a real engine, with figures; KEEP=1 keeps the images, ONLY=step,step runs some
 	cd deploy && PYTHONPATH=../tests/proof python3 -m engine.compose $(subst $(comma), ,$(ONLY))
 
+deploy/workflows/node_modules/.package-lock.json: deploy/workflows/package-lock.json
+	npm --prefix deploy/workflows ci --silent --no-audit --no-fund
+	@touch $@
+
 chart-readme: deploy/.venv/bin/promtool ## the table of values in the chart's README, from values.yaml
 	deploy/.venv/bin/python deploy/chart_readme.py
+
+# A release: images, what is inside them, the chart, and a signature over the sums of all that. The workflow of
+# .github/workflows runs nothing else.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+RELEASE := LACUNA_VERSION=$(VERSION)$(SUFFIX) LACUNA_REVISION=$(shell git rev-parse HEAD 2>/dev/null)
+REGISTRY := $(or $(LACUNA_REGISTRY),lacuna.invalid)
+IMAGES ?= gateway triton
+
+images: ## the images that IMAGES (gateway triton) names, as LACUNA_REGISTRY/…:VERSION with SUFFIX
+	$(RELEASE) docker compose build $(IMAGES)
+
+reproducible: ## the gateway's program built twice from nothing, and compared
+	deploy/docker/twice.sh
+
+sbom: ## what is inside the images, as CycloneDX, in out/release
+	@mkdir -p out/release
+	set -e; for image in $(patsubst triton,triton-cpu,$(IMAGES)); do \
+		python3 deploy/sbom.py $$image --image $(REGISTRY)/$$image:$(VERSION)$(SUFFIX) \
+			>out/release/$$image$(SUFFIX).cdx.json; \
+	done
+
+login: ## at LACUNA_REGISTRY, as REGISTRY_USER with REGISTRY_PASSWORD
+	@printf %s "$$REGISTRY_PASSWORD" | docker login --username "$$REGISTRY_USER" --password-stdin \
+		$(firstword $(subst /, ,$(REGISTRY)))
+
+push: ## the images to LACUNA_REGISTRY
+	$(RELEASE) docker compose push $(IMAGES)
+
+manifest: ## one name in the registry for the images of both kinds of machine
+	docker buildx imagetools create --tag $(REGISTRY)/gateway:$(VERSION) \
+		$(REGISTRY)/gateway:$(VERSION)-amd64 $(REGISTRY)/gateway:$(VERSION)-arm64
+	docker buildx imagetools create --tag $(REGISTRY)/triton-cpu:$(VERSION) $(REGISTRY)/triton-cpu:$(VERSION)-amd64
+
+chart: deploy/.venv/bin/promtool ## the chart as a package, in out/release
+	@mkdir -p out/release
+	deploy/.venv/bin/helm package --destination out/release deploy/helm/lacuna
+
+sign: ## the sums of all in out/release, with the private key in SIGNING_KEY (OpenSSH)
+	deploy/sign.sh out/release
+
+push-chart: ## the chart to LACUNA_REGISTRY
+	deploy/.venv/bin/helm push out/release/lacuna-$(VERSION).tgz oci://$(REGISTRY)/charts $(HELM_PUSH)
 
 # Of its own, since it needs no Triton.
 deploy/.venv/bin/promtool: deploy/requirements.txt deploy/helm.txt deploy/tools.py

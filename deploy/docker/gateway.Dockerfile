@@ -19,8 +19,11 @@ COPY web web
 # Not built, but the manifest names them.
 COPY benches benches
 COPY tests tests
+# Any value of FRESH: nothing of a build before is used, as `make reproducible` wants it.
+ARG FRESH=""
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin lacuna \
+    if [ -n "${FRESH}" ]; then rm -rf target/*; fi \
+    && cargo build --release --locked --bin lacuna \
     && objcopy --strip-debug target/release/lacuna /usr/local/bin/lacuna
 
 FROM debian:${DEBIAN} AS parts
