@@ -20,7 +20,7 @@ comma := ,
 .PHONY: help run gateway triton build deps setup dev models test test-rust test-stack test-client \
 	test-codecs test-models test-torch test-proof exactness chaos soak fuzz fuzz-targets audit lint \
 	lint-rust lint-python lint-web test-web bench bench-fill bench-peer quality check-deploy \
-	chart-readme test-compose images reproducible sbom login push manifest chart sign push-chart
+	chart-readme test-compose test-swarm images reproducible sbom login push manifest chart sign push-chart
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -143,6 +143,9 @@ check-deploy: deploy/.venv/bin/promtool deploy/workflows/node_modules/.package-l
 # Root, on Debian, for half an hour: installs Docker where it is missing, and runs an engine of its own.
 test-compose: ## docker compose up on a real engine, with figures; KEEP=1 keeps the images, ONLY=step,step runs some
 	cd deploy && PYTHONPATH=../tests/proof python3 -m engine.compose $(subst $(comma), ,$(ONLY))
+
+test-swarm: ## deploy/compose/swarm.yml on three engines, as test-compose does
+	cd deploy && PYTHONPATH=../tests/proof python3 -m engine.swarm
 
 deploy/workflows/node_modules/.package-lock.json: deploy/workflows/package-lock.json
 	npm --prefix deploy/workflows ci --silent --no-audit --no-fund

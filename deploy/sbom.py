@@ -3,7 +3,7 @@
     python3 sbom.py gateway|triton-cpu [--image NAME] > FILE
 
 Crates are those that are linked, by ``cargo metadata`` and Cargo.lock; Python's are those of the
-locks that the image is installed from. With ``--image`` the Debian packages in it are listed, as the
+locks that the image is installed from. With ``--image`` its Debian packages are listed, as the
 image itself names them. Nothing in it depends on when or where it is made.
 """
 

@@ -99,7 +99,8 @@ def _new_enough(ours: Engine, name: str) -> bool:
 def _start(ours: Engine) -> subprocess.Popen[bytes]:
     folder = ours.folder
     settings = folder / "daemon.json"
-    settings.write_text("{}")
+    # What it is asked for is then in its log.
+    settings.write_text('{"debug": true}')
     # Packets that are larger than the machine's own way out takes would be lost.
     way = json.loads(output("ip", "-json", "route", "show", "default"))
     mtu = (

@@ -193,3 +193,40 @@ def test_what_others_reach_speaks_tls_and_knows_no_local_token(name: str) -> Non
     (open_port,) = gateway["ports"]
     assert "host_ip" not in open_port
     assert (open_port["published"], open_port["target"]) == ("8443", 8080)
+
+
+SWARM = yaml.safe_load((ROOT / "deploy/compose/swarm.yml").read_text())
+
+
+def test_swarm_has_the_images_and_limits_of_compose() -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    for name in ("gateway", "triton"):
+        service = SWARM["services"][name]
+        assert service["image"] == compose[name]["image"]
+        assert service["read_only"] is True and service["cap_drop"] == ["ALL"]
+        assert service["stop_grace_period"] == compose[name]["stop_grace_period"].replace(
+            "${STOP_GRACE_PERIOD:-130s}", "130s"
+        )
+        limit = service["deploy"]["resources"]["limits"]["memory"]
+        assert limit.lower() == compose[name]["mem_limit"]
+
+
+def test_swarm_starts_the_new_one_before_it_ends_the_old() -> None:
+    for name in ("gateway", "triton"):
+        deploy = SWARM["services"][name]["deploy"]
+        assert deploy["update_config"]["order"] == "start-first"
+        assert deploy["rollback_config"]["order"] == "start-first"
+        assert deploy["update_config"]["failure_action"] == "rollback"
+
+
+def test_swarm_gives_each_triton_an_address_and_no_way_out() -> None:
+    services = SWARM["services"]
+    assert services["gateway"]["environment"]["LACUNA_TRITON"] == "http://tasks.triton:8001"
+    assert services["triton"]["deploy"]["endpoint_mode"] == "dnsrr"
+    for name in ("triton", "valkey"):
+        assert services[name]["networks"] == ["inference"]
+    assert SWARM["networks"]["inference"]["internal"] is True
+    # Tokens are a secret, and no variable.
+    assert "LACUNA_TOKENS" not in services["gateway"]["environment"]
+    (secret,) = services["gateway"]["secrets"]
+    assert secret["mode"] == 0o400 and secret["uid"] == "10001"
