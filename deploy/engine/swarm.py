@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from engine import bases
+from engine import bases, inside
 from engine.callers import Answer, Service, count
 from engine.compose import BOX, PHOTO
 from engine.daemon import Engine, engine
@@ -217,8 +217,8 @@ def _nodes(swarm: Swarm) -> Iterator[None]:
     outer.docker("network", "create", "--subnet", SUBNET, "lacuna-swarm")
     for name, address in NODES.items():
         outer.docker(
-            "run", "--detach", "--privileged", "--cgroupns", "host", "--name", name,
-            "--hostname", name, "--network", "lacuna-swarm", "--ip", address,
+            "run", "--detach", *_all_rights(), "--cgroupns", "host", "--name", name, "--hostname",
+            name, "--network", "lacuna-swarm", "--ip", address,
             "--volume", f"{name}:/var/lib/docker",
             "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw", NODE_IMAGE,
             "dockerd", "--storage-driver", "overlay2",
@@ -239,6 +239,18 @@ def _nodes(swarm: Swarm) -> Iterator[None]:
             outer.docker("rm", "--force", "--volumes", name, check=False)
             outer.docker("volume", "rm", "--force", name, check=False)
         outer.docker("network", "rm", "lacuna-swarm", check=False)
+
+
+def _all_rights() -> list[str]:
+    """As ``--privileged``, of the rights that this machine's root itself has."""
+    held = int(inside.status(os.getpid())["CapBnd"], 16)
+    rights = [name for number, name in enumerate(inside.RIGHTS.split()) if held >> number & 1]
+    unconfined = [f"{kind}=unconfined" for kind in ("seccomp", "apparmor", "systempaths")]
+    return [
+        "--device-cgroup-rule", "a *:* rwm",
+        *(word for name in rights for word in ("--cap-add", name)),
+        *(word for option in unconfined for word in ("--security-opt", option)),
+    ]  # fmt: skip
 
 
 def _answers(swarm: Swarm, node: str) -> bool:
