@@ -6,6 +6,7 @@ Everything of the engine lies in one folder (ENGINE, /var/tmp/lacuna-engine), wh
 the end.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -123,6 +124,48 @@ def images(proof: Proof) -> None:
             proof.report.most(f"image {name}", round(size, 1), limit, "MB")
         else:
             proof.report.told(f"image {name}", f"{size:.0f} MB")
+
+
+def contents(proof: Proof) -> None:
+    """What is in the gateway's image, and what it says of itself."""
+    image = "lacuna.invalid/gateway:0.1.0"
+    container = proof.engine.docker("create", image)
+    folder = proof.engine.folder / f"gateway-{os.getpid()}"
+    folder.mkdir()
+    try:
+        proof.engine.docker("export", "--output", folder / "image.tar", container)
+        run("tar", "-C", folder, "-xf", folder / "image.tar")
+        programs = [
+            str(file.relative_to(folder))
+            for file in folder.rglob("*")
+            if file.is_file() and os.access(file, os.X_OK) and ".so" not in file.name
+        ]
+        # Docker itself brings the mount points.
+        proof.report.equal("gateway: programs in the image",
+                           [name for name in programs if name != "image.tar" and name[0] != "."],
+                           ["usr/local/bin/lacuna"])  # fmt: skip
+        packages = sorted(file.name for file in (folder / "var/lib/dpkg/status.d").iterdir())
+        proof.report.told("gateway: Debian packages of which it has files", ", ".join(packages))
+        parts = {
+            "the program": [folder / "usr/local/bin/lacuna"],
+            "libraries": list(folder.rglob("*.so*")),
+            "certificates": [folder / "etc/ssl/certs/ca-certificates.crt"],
+        }
+        sizes = {
+            name: sum(file.stat().st_size for file in files if file.is_file()) / 1e6
+            for name, files in parts.items()
+        }
+        told = ", ".join(f"{name} {size:.1f} MB" for name, size in sizes.items())
+        proof.report.told("gateway: what takes the room", told)
+        program = (folder / "usr/local/bin/lacuna").read_bytes()
+        proof.report.told("gateway: SHA-256 of the program", hashlib.sha256(program).hexdigest())
+    finally:
+        shutil.rmtree(folder)
+        proof.engine.docker("rm", container)
+    label = '{{index .Config.Labels "org.opencontainers.image.licenses"}}'
+    proof.report.equal(
+        "gateway: its licence label", proof.engine.inspect(image, label), "Apache-2.0"
+    )
 
 
 def start(proof: Proof) -> None:
@@ -421,8 +464,8 @@ def main() -> int:
         proof = Proof(running, report)
         private = folder / f"secrets-{os.getpid()}"
         try:
-            for step in (images, start, modes, hardening, scaling, memory, observed):
-                if not wanted or step.__name__ in wanted or step in (images, start):
+            for step in (images, contents, start, modes, hardening, scaling, memory, observed):
+                if not wanted or step.__name__ in wanted or step in (images, contents, start):
                     say(step.__name__)
                     step(proof)
             if not wanted or "public" in wanted:
