@@ -9,7 +9,7 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 BOUNDARY = "lacuna-containers"
@@ -158,35 +158,43 @@ def count(answers: Sequence[Answer]) -> str:
     return ", ".join(f"{number} x {kind}" for kind, number in kinds.most_common()) or "none"
 
 
-def png(width: int, height: int, *, depth: int = 8, channels: int = 3) -> bytes:
-    """A photo of that size: slow gradients, so that the largest that is allowed is a small file."""
-    colour = {1: 0, 3: 2, 4: 6}[channels]
+def png(
+    width: int,
+    height: int,
+    *,
+    depth: int = 8,
+    channels: int = 3,
+    white: tuple[int, int, int, int] = (0, 0, 0, 0),
+) -> bytes:
+    """Slow gradients, so that the largest photo that is allowed is a small file.
+
+    With a box ``white`` (left, top, right, bottom) it is a mask: white there, black elsewhere.
+    """
+    size = channels * depth // 8
 
     def chunk(name: bytes, content: bytes) -> bytes:
         checked = struct.pack(">I", zlib.crc32(name + content))
         return struct.pack(">I", len(content)) + name + content + checked
 
-    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    def rows() -> Iterator[bytes]:
+        left, top, right, bottom = white
+        if right:
+            for y in range(height):
+                level = 255 if top <= y < bottom else 0
+                row = bytes(level if left <= x < right else 0 for x in range(width))
+                yield b"\0" + b"".join(bytes([each]) * size for each in row)
+            return
+        yield b"\0" + b"".join(bytes([16 + (x // 16) % 200]) * size for x in range(width))
+        for y in range(1, height):
+            # As the row above it (filter 2, "up"), now and then one level more.
+            yield b"\2" + (b"\1" if y % 64 == 0 else b"\0") * (width * size)
+
+    colour = {1: 0, 3: 2, 4: 6}[channels]
     packer = zlib.compressobj(6)
-    data = []
-    for y in range(height):
-        # Each row is the one before and one more (filter 2, "up"), from a first row of steps.
-        if y == 0:
-            row = b"".join(
-                bytes([16 + (x // 16) % 200]) * (channels * depth // 8) for x in range(width)
-            )
-            data.append(packer.compress(b"\0" + row))
-        else:
-            one = b"\1" if y % 64 == 0 else b"\0"
-            data.append(packer.compress(b"\2" + one * (width * channels * depth // 8)))
-    data.append(packer.flush())
-    return b"".join(
-        [
-            b"\x89PNG\r\n\x1a\n",
-            chunk(b"IHDR", head),
-            chunk(b"IDAT", b"".join(data)),
-            chunk(b"IEND", b""),
-        ]
+    data = b"".join([*(packer.compress(row) for row in rows()), packer.flush()])
+    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        [chunk(b"IHDR", head), chunk(b"IDAT", data), chunk(b"IEND", b"")]
     )
 
 

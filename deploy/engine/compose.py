@@ -135,15 +135,16 @@ def contents(proof: Proof) -> None:
     try:
         proof.engine.docker("export", "--output", folder / "image.tar", container)
         run("tar", "-C", folder, "-xf", folder / "image.tar")
+        # Docker itself leaves empty files where it mounts its own.
         programs = [
             str(file.relative_to(folder))
             for file in folder.rglob("*")
-            if file.is_file() and os.access(file, os.X_OK) and ".so" not in file.name
-        ]
-        # Docker itself brings the mount points.
-        proof.report.equal("gateway: programs in the image",
-                           [name for name in programs if name != "image.tar" and name[0] != "."],
-                           ["usr/local/bin/lacuna"])  # fmt: skip
+            if file.is_file() and file.stat().st_size
+            and ".so" not in file.name
+            and file.stat().st_mode & 0o111
+        ]  # fmt: skip
+        wanted = ["usr/local/bin/lacuna"]
+        proof.report.equal("gateway: programs in the image", programs, wanted)
         packages = sorted(file.name for file in (folder / "var/lib/dpkg/status.d").iterdir())
         proof.report.told("gateway: Debian packages of which it has files", ", ".join(packages))
         parts = {
@@ -179,8 +180,7 @@ def start(proof: Proof) -> None:
 
 def modes(proof: Proof) -> None:
     """A box, a mask, the subject and a HEIC."""
-    width, height = 451, 300
-    mask = png(width, height, channels=1)
+    mask = png(451, 300, channels=1, white=(120, 100, 180, 160))
     for name, photo, painted, fields, wanted in (
         ("a box", PHOTO, b"", BOX, "bbox"),
         ("a mask", PHOTO, mask, {"dilation": 0}, "mask"),
@@ -212,11 +212,14 @@ def hardening(proof: Proof) -> None:
         proof.report.equal(
             f"{name}: a file at /, in /tmp", inside.writes_outside_tmp(pid), "EROFS, written"
         )
-    proof.report.equal(
-        "triton: a connection to elsewhere", inside.way_out(inside.pid_of(proof.engine, triton)),
-        "ENETUNREACH",
-    )  # fmt: skip
-    proof.report.equal("gateway: the same", inside.way_out(gateway), "a default route")
+    with inside.elsewhere() as address:
+        for name, pid, wanted in (
+            ("gateway", gateway, "connected"),
+            ("triton", inside.pid_of(proof.engine, triton), "no answer"),
+        ):
+            proof.report.equal(
+                f"{name}: a connection to a machine outside", inside.way_out(pid, address), wanted
+            )
     _heic_child(proof, gateway)
 
 

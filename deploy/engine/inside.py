@@ -6,11 +6,12 @@ import errno
 import os
 import signal
 import socket
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from engine.daemon import Engine
-from engine.run import Failure
+from engine.run import Failure, run, wait_until
 
 _NEW_MOUNTS, _NEW_NETWORK = 0x00020000, 0x40000000
 USER = 10001
@@ -68,23 +69,51 @@ def writes_outside_tmp(pid: int) -> str:
     return _as_the_container(pid, "mnt", _NEW_MOUNTS, lambda: f"{tried('/x')}, {tried('/tmp/x')}")
 
 
-def way_out(pid: int) -> str:
-    """What becomes of a connection to an address that is for documents alone (RFC 5737)."""
+@contextlib.contextmanager
+def elsewhere() -> Iterator[tuple[str, int]]:
+    """A machine of our own outside of all containers, with an address for documents (RFC 5737).
 
-    def tried() -> str:
-        routes = Path("/proc/thread-self/net/route").read_text().splitlines()[1:]
-        if any(line.split()[1] == "00000000" for line in routes):
-            # Nothing is sent there where there is a way.
-            return "a default route"
-        with socket.socket() as opened:
-            opened.settimeout(2)
-            try:
-                opened.connect(("198.51.100.1", 80))
-            except OSError as error:
-                return errno.errorcode[error.errno or 0]
-        return "connected"
+    It is a network namespace with a listener in it.
+    """
+    name, (near, far) = "lacuna-elsewhere", ("198.51.100.1", "198.51.100.2")
+    inside_it = ("ip", "netns", "exec", name)
+    run("ip", "netns", "add", name)
+    listener = None
+    try:
+        run("ip", "link", "add", "lacuna-near", "type", "veth", "peer", "lacuna-far", "netns", name)
+        run("ip", "address", "add", f"{near}/30", "dev", "lacuna-near")
+        run("ip", "link", "set", "lacuna-near", "up")
+        run(*inside_it, "ip", "address", "add", f"{far}/30", "dev", "lacuna-far")
+        run(*inside_it, "ip", "link", "set", "lacuna-far", "up")
+        run(*inside_it, "ip", "route", "add", "default", "via", near)
+        serve = ("python3", "-m", "http.server", "8000", "--bind", far)
+        listener = subprocess.Popen(
+            [*inside_it, *serve], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_until("the machine elsewhere", lambda: reached((far, 8000)) == "connected", 20)
+        yield far, 8000
+    finally:
+        if listener:
+            listener.terminate()
+            listener.wait()
+        run("ip", "link", "delete", "lacuna-near", check=False)
+        run("ip", "netns", "delete", name)
 
-    return _as_the_container(pid, "net", _NEW_NETWORK, tried)
+
+def reached(address: tuple[str, int]) -> str:
+    """What becomes of a connection from here."""
+    with socket.socket() as opened:
+        opened.settimeout(3)
+        try:
+            opened.connect(address)
+        except OSError as error:
+            return errno.errorcode.get(error.errno or 0, "no answer")
+    return "connected"
+
+
+def way_out(pid: int, address: tuple[str, int]) -> str:
+    """What becomes of a connection from the network of a process."""
+    return _as_the_container(pid, "net", _NEW_NETWORK, lambda: reached(address))
 
 
 def _as_the_container(pid: int, kind: str, flag: int, tried: Callable[[], str]) -> str:
