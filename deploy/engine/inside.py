@@ -143,8 +143,8 @@ def _as_the_container(pid: int, kind: str, flag: int, tried: Callable[[], str]) 
 
 
 def crash(pid: int) -> None:
-    """Ends a process as a fault of its own would."""
-    os.kill(pid, signal.SIGSEGV)
+    """Ends a process as the kernel does for memory, and not as the engine would."""
+    os.kill(pid, signal.SIGKILL)
 
 
 class Memory:
