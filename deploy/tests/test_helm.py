@@ -115,7 +115,6 @@ def test_the_schema_check_can_fail() -> None:
         ((*TOKENS, "--set", "registry=https://example.org"), "registry"),
         ((*TOKENS, "--set", "gateway.image.digest=sha256:12"), "digest"),
         ((*TOKENS, "--set", "gateway.image.tag=a b"), "tag"),
-        ((*TOKENS, "--set", "triton.sharedMemory=much"), "sharedMemory"),
         ((*TOKENS, "--set", "gateway.resources.limits.memory=3GB"), "memory"),
         ((*TOKENS, "--set", "gateway.topologySpread.whenUnsatisfiable=Never"), "whenUnsatisfiable"),
         ((*TOKENS, "--set", "triton.tolerations[0].keys=x"), "keys"),
