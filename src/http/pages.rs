@@ -71,6 +71,7 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         "web/js/view.js" from "web/js/view.js" as JS,
         "web/samples/chelsea.png" from "tests/photos/chelsea.png" as "image/png",
         "web/samples/coffee.jpg" from "tests/photos/coffee.jpg" as "image/jpeg",
+        "web/samples/dandelions.jpg" from "tests/photos/dandelions.jpg" as "image/jpeg",
         "web/samples/rocket.jpg" from "tests/photos/rocket.jpg" as "image/jpeg",
     ]
     .into()
