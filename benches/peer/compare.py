@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import median
 
+import cv2
 import httpx
 import numpy as np
 from PIL import Image
@@ -28,6 +29,9 @@ from quality import holes
 
 BOX = {"x": "400", "y": "300", "w": "300", "h": "300"}
 FORMATS = ("png", "webp", "jpg")
+DILATION = 8
+WINDOW = 512
+"""Side of the window that holds the box, dilated, and a quarter of it on each side."""
 AT_ONCE = 8
 SECONDS = 4.0
 """A measurement is repeated until it has taken so long, but at most ``MOST`` times."""
@@ -45,7 +49,7 @@ class Work:
     def send(self, url: str, extra: dict[str, str]) -> "Sample":
         """Sends it once."""
         files = {"file": _jpeg(self.megapixels)}
-        fields = {"format": self.format, "dilation": "8"} | extra
+        fields = {"format": self.format, "dilation": str(DILATION)} | extra
         if self.region == "mask":
             files["mask"] = _mask(self.megapixels)
         else:
@@ -163,6 +167,7 @@ def main() -> int:
             rows.append(_row(work, at_once, ours, empty, full))
             print(rows[-1].text(), flush=True)
         _print_goals(rows)
+        _print_beside_opencv(rows)
         _print_steps(rows, empty)
     print(f"{time.monotonic() - started:.0f} s in all")
     return 0
@@ -212,6 +217,33 @@ def _print_goals(rows: list[Row]) -> None:
 def _print_goal(name: str, pair: Pair, goal: int) -> None:
     verdict = "met" if pair.ratio >= goal else "not met"
     print(f"  {name}: {pair.ratio:.1f}x, goal {goal}x: {verdict}")
+
+
+def _print_beside_opencv(rows: list[Row]) -> None:
+    """All of a request beside the fill alone of tools that need no weights either."""
+    x, y, width, height = (int(BOX[side]) for side in "xywh")
+    grown = max(width, height) + 2 * DILATION
+    left, top = x - (WINDOW - width) // 2, y - (WINDOW - height) // 2
+    photo = photos.scaled(photos.PHOTOS[0], 12)
+    window = np.ascontiguousarray(photo[top : top + WINDOW, left : left + WINDOW])
+    hole = np.zeros((WINDOW, WINDOW), np.uint8)
+    edge = (WINDOW - grown) // 2
+    hole[edge : edge + grown, edge : edge + grown] = 1
+    taken = []
+    for _ in range(MOST):
+        started = time.perf_counter()
+        cv2.inpaint(window, hole, 3, cv2.INPAINT_TELEA)
+        taken.append((time.perf_counter() - started) * 1000)
+    alone = median(taken)
+    print(f"OpenCV's inpaint of the window alone: {alone:.0f} ms")
+    for row in rows:
+        if row.is_the_goals():
+            ratio = row.with_model.ours / alone
+            verdict = "met" if ratio <= 1.5 else "not met"
+            print(
+                f"  12 MP box to {row.work.format}, all of the request: {ratio:.2f} of that, "
+                f"goal at most 1.5: {verdict}"
+            )
 
 
 def _print_steps(rows: list[Row], empty: Server) -> None:
