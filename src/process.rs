@@ -38,7 +38,9 @@ pub fn unreadable(setting: &str, path: &Path, error: &io::Error) -> String {
         return what;
     }
     // The file itself, or the folder on the way to it that lets nobody else in.
-    let Some((at, found)) = path.ancestors().find_map(|at| Some((at, fs::metadata(at).ok()?))) else { return what };
+    let Some((at, found)) = path.ancestors().find_map(|at| Some((at, fs::metadata(at).ok()?))) else {
+        return what;
+    };
     format!(
         "{what}; {} is of user {}, group {}, mode {:04o}, and this process is user {}, group {}",
         at.display(),

@@ -54,9 +54,8 @@ impl Tls {
     /// # Errors
     /// A message that names the setting and the file.
     pub fn load(ca: Option<&Path>, own: Option<(&Path, &Path)>) -> Result<Self, String> {
-        let read = |name: &str, path: &Path| {
-            std::fs::read(path).map_err(|error| unreadable(name, path, &error))
-        };
+        let read =
+            |name: &str, path: &Path| std::fs::read(path).map_err(|error| unreadable(name, path, &error));
         let ca = ca.map(|path| read("LACUNA_TRITON_CA", path).map(Certificate::from_pem)).transpose()?;
         let identity = own.map(|(certificate, key)| {
             let certificate = read("LACUNA_TRITON_CERT", certificate)?;
