@@ -108,10 +108,7 @@ def _debian(engine: Engine, name: str) -> None:
     run("rm", "-rf", root)
     run("debootstrap", "--variant=minbase", "--include=ca-certificates", own[0].release, root,
         own[0].site, log=log)  # fmt: skip
-    keyring = Path(own[0].signed_by)
-    (root / "etc/apt/sources.list").write_text(
-        "".join(each.line() for each in own if not each.signed_by or each.signed_by == str(keyring))
-    )
+    (root / "etc/apt/sources.list").write_text("".join(each.line() for each in own))
     local = root / CERTIFICATES.relative_to("/")
     local.mkdir(parents=True, exist_ok=True)
     for certificate in CERTIFICATES.glob("**/*.crt"):

@@ -9,6 +9,7 @@ from engine.run import Failure, output, run
 
 NEXT = {"bookworm": "trixie"}
 """The release that has what this one lacks."""
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
 
 
@@ -19,12 +20,10 @@ class Source:
     site: str
     release: str
     component: str
-    signed_by: str
 
     def line(self, release: str = "") -> str:
-        """As in ``sources.list``."""
-        signed = f"[signed-by={self.signed_by}] " if self.signed_by else ""
-        return f"deb {signed}{self.site} {release or self.release} {self.component}\n"
+        """As in ``sources.list``, signed by Debian."""
+        return f"deb [signed-by={KEYRING}] {self.site} {release or self.release} {self.component}\n"
 
 
 def codename() -> str:
@@ -43,7 +42,7 @@ def sources() -> list[Source]:
     """Where this machine gets Debian from, the release's own first."""
     name = codename()
     listed = output(
-        "apt-get", "indextargets", "--format", "$(SITE)|$(RELEASE)|$(COMPONENT)|$(SIGNED_BY)",
+        "apt-get", "indextargets", "--format", "$(SITE)|$(RELEASE)|$(COMPONENT)",
         "Created-By: Packages",
     )  # fmt: skip
     found = {Source(*line.split("|")) for line in listed.splitlines()}

@@ -43,8 +43,9 @@ def test_prometheus_is_that_of_compose() -> None:
 
 
 def test_a_source_is_written_as_apt_reads_it() -> None:
-    source = debian.Source("http://example.org/debian", "bookworm", "main", "/k.gpg")
-    assert source.line("trixie") == "deb [signed-by=/k.gpg] http://example.org/debian trixie main\n"
+    source = debian.Source("http://example.org/debian", "bookworm", "main")
+    signed = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
+    assert source.line("trixie") == f"deb {signed} http://example.org/debian trixie main\n"
 
 
 def test_answers_are_counted_by_kind() -> None:
