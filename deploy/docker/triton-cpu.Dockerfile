@@ -59,7 +59,7 @@ ENV PATH=/opt/triton/bin:$PATH
 EXPOSE 8000 8001 8002
 USER 10001:10001
 WORKDIR /tmp
-HEALTHCHECK --interval=5s --timeout=3s --start-period=120s \
+HEALTHCHECK --interval=5s --timeout=3s --start-period=300s \
     CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8000 && printf 'GET /v2/health/ready HTTP/1.0\\r\\n\\r\\n' >&3 && read -r status <&3 && [[ $status == *' 200 '* ]]"]
 ENTRYPOINT ["tritonserver"]
 CMD ["--model-repository=/models", \
