@@ -11,7 +11,7 @@ use clap::Parser;
 use lacuna::{
     config::Config,
     gate::{Budget, Gate, Limits},
-    http::{self, Origins, Service, Tokens, routes},
+    http::{self, Origins, Pages, Service, Tokens, routes},
     inpaint::Workshop,
     triton::{Models, Pool, Tls},
 };
@@ -30,6 +30,7 @@ static SERVICE: LazyLock<Arc<Service>> = LazyLock::new(|| {
     Arc::new(Service {
         tokens: Tokens::load(&config).unwrap(),
         limits: http::Limits::new(None, false).unwrap(),
+        pages: Pages::new(&config.picture_limits()),
         uploads: Budget::new(64 << 20),
         answers: Budget::new(64 << 20),
         workshop: Workshop {

@@ -10,7 +10,7 @@ use clap::Parser;
 use lacuna::{
     config::Config,
     gate::{Budget, Gate},
-    http::{Limits, Listener, Origins, Service, Stop, Tokens, serve_api},
+    http::{Limits, Listener, Origins, Pages, Service, Stop, Tokens, serve_api},
     inpaint::Workshop,
     triton::{Models, Pool, Tls},
 };
@@ -254,6 +254,7 @@ async fn with_room_for(answers: u32, triton: &StandIn) -> SocketAddr {
     let service = Service {
         tokens: Tokens::load(&config).unwrap(),
         limits: Limits::new(None, false).unwrap(),
+        pages: Pages::new(&config.picture_limits()),
         uploads: Budget::new(256 << 20),
         answers: Budget::new(answers),
         workshop: Workshop {
