@@ -23,10 +23,12 @@ import numpy as np
 from PIL import Image
 
 import photos
+import plot
 from gateway import ROOT, TOKEN, gateway, running
 from local_stack.ports import HOST, free_ports
 from quality import holes
 
+PLOT = ROOT / "out/peer.svg"
 BOX = {"x": "400", "y": "300", "w": "300", "h": "300"}
 FORMATS = ("png", "webp", "jpg")
 DILATION = 8
@@ -135,6 +137,12 @@ class Row:
         """Whether it is what the goals are stated for."""
         return (self.work.megapixels, self.work.region, self.at_once) == (12, "box", 1)
 
+    def name(self) -> str:
+        """What is measured."""
+        work = self.work
+        at_once = f", {self.at_once} at once" if self.at_once > 1 else ""
+        return f"{work.megapixels} MP {work.region}, {work.format}{at_once}"
+
     def text(self) -> str:
         """The line."""
         work = self.work
@@ -167,6 +175,7 @@ def main() -> int:
             rows.append(_row(work, at_once, ours, empty, full))
             print(rows[-1].text(), flush=True)
         _print_goals(rows)
+        _plot(rows)
         _print_beside_opencv(rows)
         _print_steps(rows, empty)
     print(f"{time.monotonic() - started:.0f} s in all")
@@ -217,6 +226,13 @@ def _print_goals(rows: list[Row]) -> None:
 def _print_goal(name: str, pair: Pair, goal: int) -> None:
     verdict = "met" if pair.ratio >= goal else "not met"
     print(f"  {name}: {pair.ratio:.1f}x, goal {goal}x: {verdict}")
+
+
+def _plot(rows: list[Row]) -> None:
+    title = "Milliseconds of a request with the model"
+    values = [(row.name(), row.with_model.peer, row.with_model.ours) for row in rows]
+    plot.dots(PLOT, title, values, (20, 100, 1000, 10_000, 100_000), ("peer", "ours"))
+    print(f"{PLOT.relative_to(ROOT)}: the same as a plot")
 
 
 def _print_beside_opencv(rows: list[Row]) -> None:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
 import photos
+import plot
 from gateway import ROOT, gateway, triton_address
 from quality import report, sheet
 from quality.cases import DILATION, Case, plan
@@ -14,6 +15,7 @@ from quality.contestants import Model, ours, theirs, triton
 from quality.metrics import marks
 
 SHEET = ROOT / "out/quality.png"
+PLOT = ROOT / "out/quality.svg"
 
 
 def main() -> int:
@@ -33,6 +35,8 @@ def main() -> int:
     print(f"model {chosen.model}, {len(results)} holes, {time.monotonic() - started:.0f} s")
     print("medians where the photo was marked; '>' counts the holes in which ours is better")
     print(text)
+    title = "Sharpness of fills, 1 is that of what surrounds them"
+    plot.dots(PLOT, title, report.sharpness(results), (0.1, 0.2, 0.5, 1, 2))
     shown = _shown(measured)
     sheet.write(SHEET, [strip for strips in shown for strip in strips])
     print(

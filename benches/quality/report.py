@@ -70,21 +70,38 @@ def columns(results: Sequence[Result]) -> list[Column]:
     ]
 
 
-def table(results: Sequence[Result]) -> tuple[str, list[str]]:
-    """The table, and the rows in which ours is clearly worse."""
+def sharpness(results: Sequence[Result]) -> list[tuple[str, float, float]]:
+    """Of each row of the table its name, and the median sharpness of theirs and of ours."""
+    return [
+        (
+            name,
+            median(result.theirs.sharpness for result in of_row),
+            median(result.ours.sharpness for result in of_row),
+        )
+        for name, of_row in _rows(results)
+    ]
+
+
+def _rows(results: Sequence[Result]) -> list[tuple[str, list[Result]]]:
+    """The rows of the table: photo and hole, and the results."""
     rows: dict[tuple[int, str], list[Result]] = {}
     for result in results:
         rows.setdefault(result.case.row, []).append(result)
+    ordered = sorted(rows.items(), key=lambda row: row[0][0])
+    return [(f"{mp or '<0.3':>3} MP {size:6}", of_row) for (mp, size), of_row in ordered]
+
+
+def table(results: Sequence[Result]) -> tuple[str, list[str]]:
+    """The table, and the rows in which ours is clearly worse."""
     titles = [column.title for column in columns(results)]
     lines = [
         f"{'':16}" + "".join(f" | {title:^19}" for title in titles),
         f"{'photo':>6} {'hole':6} {'n':>2}" + " |  theirs    ours  >" * len(titles),
     ]
     worse = []
-    for (megapixels, size), of_row in sorted(rows.items(), key=lambda row: row[0][0]):
-        name = f"{megapixels or '<0.3':>3} MP"
+    for name, of_row in _rows(results):
         measured = columns(of_row)
         cells = "".join(f" | {column.text()}" for column in measured)
-        lines.append(f"{name:>6} {size:6} {len(of_row):2d}{cells}")
-        worse += [f"{name} {size}: {column.title}" for column in measured if column.is_worse()]
+        lines.append(f"{name:>13} {len(of_row):2d}{cells}")
+        worse += [f"{name.rstrip()}: {column.title}" for column in measured if column.is_worse()]
     return "\n".join(lines), worse
