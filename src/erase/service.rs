@@ -13,7 +13,7 @@ use tokio::{sync::Mutex, time::sleep};
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a whole request may take: more than any service gives itself.
-const REQUEST: Duration = Duration::from_secs(600);
+const REQUEST: Duration = Duration::from_mins(10);
 /// The pause before the first further attempt where the service names none, and the longest.
 const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// How long a body may take to arrive.
-pub const WHOLE_BODY: Duration = Duration::from_secs(120);
+pub const WHOLE_BODY: Duration = Duration::from_mins(2);
 /// How long it may pause.
 pub const STALL: Duration = Duration::from_secs(15);
 /// What everything but the two files may take, in bytes.

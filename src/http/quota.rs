@@ -23,7 +23,7 @@ pub struct Allowed {
 impl Quota {
     /// The time that the whole burst takes to come back.
     fn window(self) -> Duration {
-        Duration::from_secs(60) * self.burst.get() / self.per_minute.get()
+        Duration::from_mins(1) * self.burst.get() / self.per_minute.get()
     }
 }
 
@@ -36,7 +36,7 @@ impl Allowed {
     /// What is left, for the `ratelimit` field: requests, and seconds until all of the quota is back.
     pub fn remaining(quota: Quota, left: u32) -> String {
         let spent = quota.burst.get().saturating_sub(left);
-        let back = Duration::from_secs(60) * spent / quota.per_minute.get();
+        let back = Duration::from_mins(1) * spent / quota.per_minute.get();
         format!("\"default\";r={left};t={}", whole_seconds(back))
     }
 }

@@ -97,7 +97,7 @@ mod tests {
         let mut file = Cursor::new(Vec::new());
         image.write_to(&mut file, ImageFormat::Png).unwrap();
         let header = picture::inspect(file.get_ref(), &Limits::DEFAULT).unwrap();
-        picture::decode(file.get_ref(), &header, Instant::now() + Duration::from_secs(60)).unwrap()
+        picture::decode(file.get_ref(), &header, Instant::now() + Duration::from_mins(1)).unwrap()
     }
 
     /// The mean square of the steps to the right.

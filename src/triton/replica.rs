@@ -53,7 +53,7 @@ const CONNECTION_WINDOW: u32 = 64 << 20;
 /// costs seconds; and how often an idle connection is tried. Triton's defaults take more frequent pings for
 /// abuse; probes are traffic enough otherwise.
 const UNRECEIVED: Duration = Duration::from_secs(5);
-const KEEP_ALIVE: Duration = Duration::from_secs(300);
+const KEEP_ALIVE: Duration = Duration::from_mins(5);
 const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(10);
 /// How many probes in a row must fail before what they asked for counts as lost.
 const FAILED_PROBES: u32 = 2;

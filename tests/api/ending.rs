@@ -70,7 +70,7 @@ async fn ended_under_a_request(settings: &[(&str, &str)], takes: Duration) -> (O
 async fn what_is_under_way_may_take_the_drain_to_end_and_no_longer() {
     let (patient, hurried, by_default) = tokio::join!(
         ended_under_a_request(&[("LACUNA_DRAIN_TIMEOUT", "20")], Duration::from_secs(6)),
-        ended_under_a_request(&[("LACUNA_DRAIN_TIMEOUT", "4")], Duration::from_secs(60)),
+        ended_under_a_request(&[("LACUNA_DRAIN_TIMEOUT", "4")], Duration::from_mins(1)),
         ended_under_a_request(&[("LACUNA_REQUEST_TIMEOUT", "20")], Duration::from_secs(6)),
     );
     assert_eq!(patient.0, Some(200), "it was finished");

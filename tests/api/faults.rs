@@ -141,7 +141,7 @@ async fn a_replica_that_fails_at_once_costs_its_callers_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_hangs_in_a_ready_triton_is_left_to_another() {
     let well = StandIn::start().await;
-    let hangs = StandIn::answering(Duration::from_secs(600), fill).await;
+    let hangs = StandIn::answering(Duration::from_mins(10), fill).await;
     let app = spawn_app_with(&format!("{},{}", hangs.url(), well.url()), &["--request-timeout=2"]).await;
     app.replicas_ready(2).await;
     for _ in 0..12 {

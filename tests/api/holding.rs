@@ -263,7 +263,7 @@ async fn with_room_for(answers: u32, triton: &StandIn) -> SocketAddr {
             models: Models::new(pool, "patchmatch", "isnet"),
         },
         origins: Origins::new(vec![]),
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
         draining: AtomicBool::new(false),
     };
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -30,6 +30,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let [address, photo, mask, result] = arguments.as_slice() else {
         return Err("erase ADDRESS PHOTO MASK RESULT".into());
     };
+    // Only where reqwest is built without a provider of its own, as it is here.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     let client = Client::new();
     fs::write(mask, post(&client, &format!("{address}/mask"), &[("file", photo)]).await?)?;
     let files = [("file", photo.as_str()), ("mask", mask)];

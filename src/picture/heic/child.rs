@@ -21,7 +21,7 @@ use super::{PICTURE, REFUSED};
 
 /// Time of the processor, and on the clock, at most.
 const MAX_CPU: u64 = 30;
-const MAX_CLOCK: Duration = Duration::from_secs(60);
+const MAX_CLOCK: Duration = Duration::from_mins(1);
 /// Threads that decode tiles at once, each with another of the decoder's own.
 const THREADS: usize = 4;
 
