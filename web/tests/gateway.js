@@ -33,7 +33,7 @@ export async function startGateway(triton) {
   const gateway = spawn(join(ROOT, "target/release/lacuna"), {
     env: {
       ...process.env, LACUNA_LISTEN: `127.0.0.1:${port}`, LACUNA_ADMIN_LISTEN: `127.0.0.1:${admin}`, LACUNA_TRITON: triton,
-      LACUNA_TOKENS_FILE: tokens,
+      LACUNA_TOKENS_FILE: tokens, LACUNA_REQUEST_TIMEOUT: "300",
     },
     stdio: ["ignore", "ignore", "inherit"],
   });
