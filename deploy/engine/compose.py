@@ -24,7 +24,7 @@ from pathlib import Path
 from engine import bases, inside
 from engine.callers import Fields, Load, Service, count, free_port, once_each, png
 from engine.daemon import Engine, engine
-from engine.run import ROOT, Failure, output, run, wait_until
+from engine.run import ROOT, output, program, run, wait_until
 from rig.goals import Report, say
 
 SAMPLES = ROOT / "tests/samples"
@@ -488,7 +488,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Failure as failure:
-        sys.exit(f"error: {failure}")
+    program(main)

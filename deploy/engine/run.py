@@ -2,15 +2,25 @@
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class Failure(Exception):
     """What ends the program, with the reason."""
+
+
+def program(main: Callable[[], int]) -> NoReturn:
+    """Ends this process with what ``main`` gives, or with the reason of its failure."""
+    try:
+        sys.exit(main())
+    except Failure as failure:
+        sys.exit(f"error: {failure}")
 
 
 def run(

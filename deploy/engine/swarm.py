@@ -13,7 +13,6 @@ import itertools
 import json
 import os
 import secrets
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ from engine import bases, inside
 from engine.callers import Answer, Service, count
 from engine.compose import BOX, PHOTO
 from engine.daemon import Engine, engine
-from engine.run import ROOT, Failure, run, wait_until
+from engine.run import ROOT, program, run, wait_until
 from rig.goals import Report, say
 
 NODES = {"node1": "172.31.77.11", "node2": "172.31.77.12", "node3": "172.31.77.13"}
@@ -386,7 +385,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Failure as failure:
-        sys.exit(f"error: {failure}")
+    program(main)
