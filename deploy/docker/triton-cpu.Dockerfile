@@ -39,7 +39,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src/scripts
 COPY scripts .
-COPY requirements /src/requirements
+COPY requirements/triton.txt /src/requirements/
 RUN python3 -c 'from pathlib import Path; from local_stack import wheels; wheels.install(Path("/opt/triton"))'
 COPY --from=backend /usr/local/lib/libtriton_lacuna.so /opt/triton/backends/lacuna/
 
