@@ -1,6 +1,7 @@
 """A Docker engine of our own, with everything of it in one folder, ended without a trace."""
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from rig.goals import say
 PLUGINS = {"docker-compose": (2, 24, 4), "docker-buildx": (0, 11)}
 """What has to be there, and since which version."""
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+_ALONE = Path("/run/lacuna-engine.lock")
 
 
 class Engine:
@@ -46,6 +48,23 @@ class Engine:
 def engine(folder: Path, *, keep: bool) -> Iterator[Engine]:
     """Installs what is missing, starts dockerd, ends it; ``keep`` leaves its folder."""
     debian.as_root()
+    with alone(_ALONE), _running(folder, keep=keep) as ours:
+        yield ours
+
+
+@contextlib.contextmanager
+def alone(file: Path) -> Iterator[None]:
+    """While no other proof has an engine here: each takes away rules and links when it ends."""
+    with file.open("w") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failure("another of these proofs runs here: wait until it has ended") from None
+        yield
+
+
+@contextlib.contextmanager
+def _running(folder: Path, *, keep: bool) -> Iterator[Engine]:
     if run("docker", "info", check=False).returncode == 0 and shutil.which("docker"):
         raise Failure("an engine runs here already: stop it, so that nobody's networks are touched")
     debian.install("docker.io", "iptables", "iproute2", "openssl", "ca-certificates")

@@ -2,10 +2,12 @@
 
 import struct
 import zlib
+from pathlib import Path
 
 import pytest
 
-from engine import bases, callers, compose, debian, inside, swarm
+from engine import bases, callers, compose, daemon, debian, inside, swarm
+from engine.run import Failure
 from tests.run import ROOT
 
 
@@ -46,6 +48,17 @@ def test_a_source_is_written_as_apt_reads_it() -> None:
     source = debian.Source("http://example.org/debian", "bookworm", "main")
     signed = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
     assert source.line("trixie") == f"deb {signed} http://example.org/debian trixie main\n"
+
+
+def test_a_second_engine_is_refused_while_the_first_runs(tmp_path: Path) -> None:
+    with (
+        daemon.alone(tmp_path / "lock"),
+        pytest.raises(Failure, match="another"),
+        daemon.alone(tmp_path / "lock"),
+    ):
+        pass
+    with daemon.alone(tmp_path / "lock"):
+        pass
 
 
 def test_answers_are_counted_by_kind() -> None:
