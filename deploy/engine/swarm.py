@@ -36,6 +36,7 @@ STACK = ROOT / "deploy/compose/swarm.yml"
 NODE_IMAGE = "lacuna-swarm-node"
 VALKEY = "lacuna.invalid/valkey:test"
 IMAGES = ("lacuna.invalid/gateway", "lacuna.invalid/triton-cpu")
+VERSIONS = ("0.1.0", "0.1.1")
 
 
 @dataclass(frozen=True)
@@ -219,16 +220,19 @@ def _nodes(swarm: Swarm) -> Iterator[None]:
             "run", "--detach", *_all_rights(), "--cgroupns", "host", "--name", name, "--hostname",
             name, "--network", "lacuna-swarm", "--ip", address,
             "--volume", f"{name}:/var/lib/docker",
-            "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw", NODE_IMAGE,
+            "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw",
+            # What an engine that was killed says of its process must not outlive it.
+            "--tmpfs", "/run:exec", NODE_IMAGE,
             "dockerd", "--storage-driver", "overlay2",
         )  # fmt: skip
     try:
         for name in NODES:
             wait_until(f"the engine of {name}", partial(_answers, swarm, name), 60)
-        for image in (*(f"{each}:{tag}" for each in IMAGES for tag in ("0.1.0", "0.1.1")), VALKEY):
-            for name in NODES:
-                run("sh", "-c", f"docker save {image} | docker exec -i {name} docker load -q",
-                    variables=outer.variables)  # fmt: skip
+        images = " ".join([*(f"{each}:{tag}" for each in IMAGES for tag in VERSIONS), VALKEY])
+        for name in NODES:
+            # All in one, in which a layer that several have is once.
+            load = f"docker save {images} | docker exec -i {name} docker load -q"
+            run("sh", "-c", load, variables=outer.variables)
         yield
     finally:
         for name in NODES:
