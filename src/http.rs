@@ -1,4 +1,4 @@
-//! The API over HTTP. The only place that names warp.
+//! The HTTP API. Only this module names warp.
 
 mod api;
 mod auth;

@@ -1,5 +1,5 @@
-//! The API as data: endpoints, fields, headers. What parses and answers takes its names and bounds from here, and
-//! so do `/openapi.json`, `/docs` and the tables of the README.
+//! The API as data: endpoints, fields and headers. Parsing and replies take names and bounds from here;
+//! `/openapi.json`, `/docs` and the README's tables are generated from it or checked against it.
 
 use strum::VariantArray;
 use warp::http::HeaderName;
@@ -10,33 +10,33 @@ use crate::{
     picture::{Limits, MB, OutputFormat},
 };
 
-/// Where requests go.
+/// A path that callers may request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 pub enum Endpoint {
-    /// Erasing.
+    /// Erase a region of a photo.
     Inpaint,
-    /// Seeing what would be erased.
+    /// Preview the mask of what would be erased.
     Mask,
-    /// The page to try it with.
+    /// The web page for trying the service.
     Home,
-    /// The API for people.
+    /// The API reference for humans.
     Docs,
-    /// The API for programs.
+    /// The API reference for programs.
     OpenApi,
-    /// Whether the process lives.
+    /// Liveness probe.
     Live,
-    /// Whether photos can be filled.
+    /// Readiness probe: can photos be filled?
     Ready,
 }
 
 impl Endpoint {
-    /// The endpoint of a request's path, with or without a slash at its end.
+    /// The endpoint for a request path; a trailing slash makes no difference.
     pub fn of(path: &str) -> Option<Self> {
         let plain = path.strip_suffix('/').filter(|plain| !plain.is_empty()).unwrap_or(path);
         Self::VARIANTS.iter().copied().find(|endpoint| endpoint.path() == plain)
     }
 
-    /// Its path.
+    /// The canonical path, without a trailing slash.
     pub fn path(self) -> &'static str {
         match self {
             Self::Inpaint => "/inpaint",
@@ -49,7 +49,7 @@ impl Endpoint {
         }
     }
 
-    /// What it is for.
+    /// One sentence for the API reference.
     pub fn about(self) -> &'static str {
         match self {
             Self::Inpaint => "Erases a region of a photo.",
@@ -64,7 +64,7 @@ impl Endpoint {
         }
     }
 
-    /// The methods that it takes, as the header `allow` has them.
+    /// The methods it accepts, as a value of the `allow` header.
     pub fn methods(self) -> &'static str {
         match self {
             Self::Inpaint | Self::Mask => "POST",
@@ -72,7 +72,7 @@ impl Endpoint {
         }
     }
 
-    /// The fields of its form. Others are passed over.
+    /// The form fields it reads. It ignores all others.
     pub fn fields(self) -> &'static [Field] {
         match self {
             Self::Inpaint => Field::VARIANTS,
@@ -81,7 +81,7 @@ impl Endpoint {
         }
     }
 
-    /// The headers of its answer, where there is one.
+    /// The headers of a successful response.
     pub fn headers(self) -> &'static [Header] {
         use Header as H;
         match self {
@@ -110,7 +110,7 @@ impl Endpoint {
         }
     }
 
-    /// What it can tell instead of an answer. That the path or the method is wrong is told for all.
+    /// The errors it can return. 404 and 405 are left out: they apply to every path.
     pub fn problems(self) -> Vec<Problem> {
         use Problem as P;
         let told_by = |not: &[Problem]| {
@@ -127,47 +127,47 @@ impl Endpoint {
     }
 }
 
-/// A field of a form.
+/// A form field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Field {
     /// The photo.
     File,
-    /// What is to be erased, as a picture.
+    /// The mask of what to erase, as an image.
     Mask,
-    /// Left edge of a box.
+    /// Left edge of the box, or a point's column.
     X,
-    /// Top edge of a box.
+    /// Top edge of the box, or a point's row.
     Y,
-    /// Width of a box.
+    /// Width of the box.
     W,
-    /// Height of a box.
+    /// Height of the box.
     H,
-    /// How far the region grows.
+    /// Radius by which the region is dilated.
     Dilation,
-    /// The format of the answer.
+    /// Output format.
     Format,
 }
 
-/// What a field holds.
+/// A field's type.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
-    /// A picture of any format that is read.
+    /// An image in any supported input format.
     Picture,
     /// An integer.
     Integer {
-        /// The least that makes sense.
+        /// The smallest meaningful value.
         least: u32,
-        /// The most, where it depends on nothing else.
+        /// The largest value, unless it depends on the photo.
         most: Option<u32>,
-        /// One that would do.
+        /// The value shown in examples.
         example: u32,
     },
-    /// One of these words.
+    /// One of a fixed set of words.
     Word(&'static [(&'static str, OutputFormat)]),
 }
 
-/// The names of the formats that are written.
+/// Names of the output formats; the first name of each is the one documented.
 pub const FORMATS: &[(&str, OutputFormat)] = &[
     ("png", OutputFormat::Png),
     ("webp", OutputFormat::WebP),
@@ -175,7 +175,7 @@ pub const FORMATS: &[(&str, OutputFormat)] = &[
     ("jpeg", OutputFormat::Jpeg),
 ];
 
-/// The radius of the dilation where none is given. The mask of `/mask` is not grown: sent on, it is grown by then.
+/// The dilation radius if the form has none. 0 for `/mask`: `/inpaint` dilates the mask it is sent.
 pub fn default_dilation(endpoint: Endpoint) -> u32 {
     match endpoint {
         Endpoint::Mask => 0,
@@ -184,12 +184,12 @@ pub fn default_dilation(endpoint: Endpoint) -> u32 {
 }
 
 impl Field {
-    /// Its name.
+    /// The name in the form.
     pub fn name(self) -> &'static str {
         self.into()
     }
 
-    /// What it holds.
+    /// The type, with bounds and an example.
     pub fn kind(self) -> Kind {
         match self {
             Self::File | Self::Mask => Kind::Picture,
@@ -202,12 +202,12 @@ impl Field {
         }
     }
 
-    /// Whether there must be one.
+    /// Whether a form without it is refused.
     pub fn required(self) -> bool {
         self == Self::File
     }
 
-    /// What an endpoint takes where there is none, if it can be said as a value.
+    /// The value that an endpoint assumes if the field is missing; `None` if that is not a plain value.
     pub fn default(self, of: Endpoint) -> Option<String> {
         match self {
             Self::Dilation => Some(default_dilation(of).to_string()),
@@ -219,7 +219,7 @@ impl Field {
         }
     }
 
-    /// What an endpoint has it for, with code in backticks.
+    /// What it means to an endpoint, in Markdown with code in backticks.
     pub fn about(self, of: Endpoint) -> String {
         match self {
             Self::X if of == Endpoint::Mask => "Column of a point, in pixels of the photo as displayed: the object there is found, and it may be a little off. With `w` and `h`, left edge of a box: what stands out in it is found. Without any of them, the subject is.".to_owned(),
@@ -245,37 +245,37 @@ impl Field {
     }
 }
 
-/// A header of our own, or one whose content is part of the API.
+/// A response header whose value is part of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 pub enum Header {
-    /// How the region was given.
+    /// How the region was specified.
     Mode,
-    /// The model that filled it.
+    /// The model that filled or found the region.
     Model,
-    /// How long it took.
+    /// Time spent in the service.
     Latency,
-    /// What the caller should know of the answer.
+    /// Caveats about the result.
     Warning,
-    /// The request's id.
+    /// The request ID.
     RequestId,
-    /// How long the steps took.
+    /// Time spent on each step.
     ServerTiming,
     /// The caller's quota.
     RateLimitPolicy,
-    /// What is left of it.
+    /// What is left of the quota.
     RateLimit,
-    /// That nobody stores the answer.
+    /// Forbids caches to store the response.
     CacheControl,
-    /// When to try again.
+    /// When to retry.
     RetryAfter,
-    /// What kind of token is wanted.
+    /// The expected authentication scheme.
     WwwAuthenticate,
-    /// The methods that an endpoint takes.
+    /// The methods that the endpoint accepts.
     Allow,
 }
 
 impl Header {
-    /// Its name.
+    /// The header's name in lower case, as HTTP/2 requires.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mode => "x-knockout-mode",
@@ -293,17 +293,17 @@ impl Header {
         }
     }
 
-    /// Its name, to set or find it.
+    /// The name as a key of a header map.
     pub fn key(self) -> HeaderName {
         HeaderName::from_static(self.name())
     }
 
-    /// Whether answers of a kind that has it all have it.
+    /// Whether every response that may carry it does.
     pub fn always(self) -> bool {
         self != Self::Warning
     }
 
-    /// What it holds, with code in backticks.
+    /// What it means, in Markdown with code in backticks.
     pub fn about(self) -> String {
         match self {
             Self::Mode => {

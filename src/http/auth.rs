@@ -1,4 +1,4 @@
-//! Who may call: bearer tokens, known only by their SHA-256.
+//! Authentication: bearer tokens, of which only the SHA-256 is kept.
 
 use std::{
     collections::HashMap,
@@ -18,23 +18,23 @@ use crate::{
     process::unreadable,
 };
 
-/// A caller that has shown its token.
+/// A caller with a known token.
 #[derive(Debug)]
 pub struct Caller {
-    /// Its name, for logs.
+    /// The caller's name, for logs.
     pub name: String,
-    /// The SHA-256 of its token.
+    /// SHA-256 of the token.
     digest: [u8; 32],
-    /// What it may still send.
+    /// Keeps the caller within its quota.
     pub limiter: Limiter,
-    /// Requests that it may have under way at once.
+    /// Permits for the requests it may have in flight at once.
     pub places: Arc<Semaphore>,
 }
 
-/// The callers that are let in.
+/// The known callers.
 ///
-/// Tokens are looked up by their digest. How long a lookup takes can tell something of the digest of
-/// what was sent, which its sender knows, and nothing of any token.
+/// Tokens are looked up by digest. The timing of a lookup may leak something about the digest of the token
+/// that was sent, which its sender knows anyway, but nothing about any other token.
 #[derive(Debug)]
 pub struct Tokens {
     of_settings: Vec<NamedToken>,
@@ -45,10 +45,10 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// The callers of the settings and of the tokens file.
+    /// Loads the callers from the settings and the tokens file.
     ///
     /// # Errors
-    /// A message that names the file and the line, where the file cannot be read.
+    /// A message naming the file, and the line if one is malformed; or two callers with the same token.
     pub fn load(config: &Config) -> Result<Self, String> {
         let tokens = Self {
             of_settings: config.tokens.clone(),
@@ -61,11 +61,11 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// Reads the callers anew, and gives their number. One whose name, token and quota are as before keeps what
-    /// is left of its quota. On an error, everything stays as it was.
+    /// Reloads the callers and returns how many there are. A caller whose name, token and quota are unchanged
+    /// keeps what is left of its quota. On error nothing changes.
     ///
     /// # Errors
-    /// As [`Tokens::load`].
+    /// Same as [`Tokens::load`].
     pub fn reload(&self) -> Result<usize, String> {
         let mut entries: Vec<_> = self.of_settings.iter().map(|token| of_token(token, self.quota)).collect();
         if let Some(path) = &self.file {
@@ -93,7 +93,7 @@ impl Tokens {
         Ok(count)
     }
 
-    /// The caller whose token the request carries, if it carries one, once, as RFC 6750 says.
+    /// The caller whose bearer token (RFC 6750) the request carries in its single `authorization` header.
     pub fn caller(&self, headers: &HeaderMap) -> Option<Arc<Caller>> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let (value, None) = (values.next()?, values.next()) else { return None };
@@ -106,7 +106,7 @@ impl Tokens {
     }
 }
 
-/// By what a token is known.
+/// SHA-256 of a token: what the tokens file holds in its place.
 pub fn token_digest(token: &[u8]) -> [u8; 32] {
     Sha256::digest(token).into()
 }
@@ -128,7 +128,7 @@ fn read(path: &Path, quota: Quota) -> Result<Vec<Entry>, String> {
         .collect()
 }
 
-/// Reads `name sha256 [per-minute [burst]]`.
+/// Parses `name sha256 [per-minute [burst]]`.
 fn entry(line: &str, default: Quota) -> Result<Entry, &'static str> {
     let mut columns = line.split_ascii_whitespace();
     let name = columns.next().ok_or("no name")?;

@@ -1,4 +1,4 @@
-//! Which web pages of other origins may call (CORS, as the Fetch standard has it).
+//! CORS (Fetch standard): which web pages of other origins may call the API.
 
 use super::api::{Endpoint, Header};
 use warp::{
@@ -13,37 +13,37 @@ use warp::{
     reply::Response,
 };
 
-/// What a page may send beside a form.
+/// Request headers that a page may set.
 const SENT: &str = "authorization, content-type, x-request-id";
-/// For how long a browser need not ask again, in seconds.
+/// Seconds for which browsers may cache a preflight.
 const MAX_AGE: &str = "600";
 
-/// The origins whose pages may call; none by default. A caller shows a token of its own and no cookie, so
-/// that no page gets more than who wrote it already has.
+/// The origins whose pages may call; none by default. Callers authenticate with a token and never a cookie,
+/// so allowing an origin gives its pages nothing that their author does not already have.
 #[derive(Clone, Debug)]
 pub struct Origins {
     allowed: Vec<String>,
-    /// What a page may read beside the body.
+    /// Response headers that a page may read, comma-separated.
     read: String,
 }
 
 impl Origins {
-    /// These, as `scheme://host` or `scheme://host:port`; `*` is every origin.
+    /// Takes origins as `scheme://host` or `scheme://host:port`; `*` allows every origin.
     pub fn new(allowed: Vec<String>) -> Self {
         let headers = Endpoint::Inpaint.headers().iter().chain(&[Header::RetryAfter]);
         let read = headers.map(|header| header.name()).collect::<Vec<_>>().join(", ");
         Self { allowed, read }
     }
 
-    /// The origin that the request comes from, if it may.
+    /// The request's origin, if it is allowed.
     fn allowed<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
         let origin = headers.get(ORIGIN)?;
         let allowed = |allowed: &String| allowed == "*" || allowed.as_bytes() == origin.as_bytes();
         self.allowed.iter().any(allowed).then_some(origin)
     }
 
-    /// The answer to a browser that asks, without a token, whether a page may call; `None` where this is no
-    /// such question, or the page may not.
+    /// The response to a preflight, which browsers send without a token. `None` if the request is not a
+    /// preflight or its origin is not allowed.
     pub fn preflight(&self, endpoint: Endpoint, method: &Method, headers: &HeaderMap) -> Option<Response> {
         let asks = *method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         if !asks || self.allowed(headers).is_none() {
@@ -59,12 +59,12 @@ impl Origins {
         Some(response)
     }
 
-    /// Lets the page that asked read the answer, if it may.
+    /// Lets the page read the response if its origin is allowed.
     pub fn mark(&self, headers: &HeaderMap, response: &mut Response) {
         if self.allowed.is_empty() {
             return;
         }
-        // A cache must not give one origin's answer to another.
+        // A cache must not serve one origin's response to another.
         response.headers_mut().append(VARY, HeaderValue::from_static("origin"));
         if let Some(origin) = self.allowed(headers) {
             response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());

@@ -1,4 +1,4 @@
-//! What each failure is to the caller. The one place that says so.
+//! Maps every failure to what the caller is told. Nothing else does.
 
 use std::time::Duration;
 
@@ -11,35 +11,35 @@ use crate::{
     triton,
 };
 
-/// Why a request is refused or failed.
+/// Why a request was refused or failed.
 #[derive(Debug)]
 pub enum ApiError {
-    /// The path is of no endpoint.
+    /// No endpoint has this path.
     NotFound,
-    /// The endpoint does not take the method; these it takes.
+    /// The endpoint does not accept the method; holds those it does.
     MethodNotAllowed(&'static str),
-    /// No token, or one that is not known.
+    /// Missing or unknown token.
     Unauthorized,
-    /// The token's quota is used up for this long.
+    /// The token's quota is exhausted; holds the time until the next request is allowed.
     RateLimited(Duration),
-    /// The token has as many requests in flight as it may.
+    /// The token's limit of requests in flight is reached.
     TooManyAtOnce,
-    /// A file, or the body, is larger than we take.
+    /// A file or the body exceeds these limits.
     TooLarge(Limits),
-    /// The body or its form cannot be used: how, and the detail of the message.
+    /// The body or form is unusable; holds the problem and the detail for its message.
     Form(Problem, String),
-    /// Too much is being uploaded, or the shared quotas cannot be had and must be.
+    /// The upload budget is exhausted, or the shared quotas are unreachable but required.
     Overloaded,
-    /// Too many answers wait for their callers to take them.
+    /// Too many responses are still being sent.
     AnswersHeld,
-    /// The way of the request ended in an error.
+    /// The pipeline failed.
     Inpaint(inpaint::Error),
-    /// A panic, or another failure of our own.
+    /// A panic or another bug of ours.
     Internal(String),
 }
 
 impl ApiError {
-    /// What it is to the caller.
+    /// The documented problem it is reported as.
     pub fn problem(&self) -> Problem {
         match self {
             Self::NotFound => Problem::NotFound,
@@ -55,7 +55,7 @@ impl ApiError {
         }
     }
 
-    /// The message to the caller.
+    /// The public message. The operator's limits replace the documented ones in it.
     pub fn message(&self) -> String {
         use inpaint::Error as E;
         use picture::Error as P;
@@ -74,12 +74,12 @@ impl ApiError {
         self.problem().message(&detail)
     }
 
-    /// How long the caller should wait before another attempt, in whole seconds, where the queue takes
-    /// `queue` as it is.
+    /// Whole seconds the caller should wait before retrying, if that makes sense. `queue` is how long the
+    /// queue currently takes to clear.
     pub fn retry_after(&self, queue: Duration) -> Option<u64> {
         let wait = match self {
             Self::RateLimited(wait) => *wait,
-            // A Triton that comes back is seen within a second.
+            // A Triton that recovers is noticed within a second.
             Self::Inpaint(inpaint::Error::Model(triton::Error::Unavailable(_))) => Duration::ZERO,
             Self::TooManyAtOnce => queue,
             _ if self.problem().status() == StatusCode::SERVICE_UNAVAILABLE => queue,
@@ -88,7 +88,7 @@ impl ApiError {
         Some(wait.as_secs_f64().ceil().max(1.0) as u64)
     }
 
-    /// What the log says and the caller is not told, for failures that are not the caller's.
+    /// The cause, for the log only; `None` if the fault is the caller's.
     pub fn cause(&self) -> Option<String> {
         match self {
             Self::Internal(cause) => Some(cause.clone()),

@@ -1,4 +1,4 @@
-//! The body: a bounded multipart form, read into a request.
+//! Request bodies: a bounded multipart form, parsed into a request.
 
 use std::{
     future::{Future, poll_fn},
@@ -27,45 +27,45 @@ use crate::{
     picture::{Limits, OutputFormat},
 };
 
-/// How long a body may take to arrive.
+/// Deadline for a whole body.
 pub const WHOLE_BODY: Duration = Duration::from_mins(2);
-/// How long it may pause.
+/// Longest pause between two chunks.
 pub const STALL: Duration = Duration::from_secs(15);
-/// What everything but the two files may take, in bytes.
+/// Bytes allowed for everything but the two files.
 const REST: u64 = 256 * 1024;
-/// The longest field but the two files, in bytes.
+/// Bytes allowed for a field that is not a file.
 pub const MAX_FIELD: u64 = 8 * 1024;
-/// The most fields.
+/// Fields allowed in a form, known or not.
 pub const MAX_FIELDS: usize = 64;
-/// What may lie between two fields, their headers with it, in bytes; and in how many pieces all of it may
-/// come: with each the parser looks through it from the start.
+/// Limits on what lies between fields (boundaries and part headers), summed over the form: bytes, and how
+/// many times the parser may have to wait there, since it rescans what it has with every chunk.
 const MAX_BETWEEN: u64 = 64 * 1024;
 const MAX_PIECES: u32 = 1024;
-/// How much of a body that nobody wants is read so that its sender gets to our answer, and for how
-/// long: many clients look for an answer only once they have sent everything.
+/// How much of a refused body is still read, and for how long: many clients look for a response only once
+/// they have sent everything.
 const LINGER_BYTES: u64 = 30 << 20;
 const LINGER_TIME: Duration = Duration::from_secs(10);
 
-/// The body of a request, as it streams in.
+/// A request body as it streams in.
 pub struct Body {
     chunks: Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>,
     deadline: Instant,
     /// Bytes read so far.
     read: u64,
-    /// The room that what was read takes, for as long as the request lasts.
+    /// Memory reserved for what was read, until the request ends.
     reserved: Option<Reservation>,
     ended: bool,
     parsed: Arc<Parsed>,
-    /// How often more had to be waited for between two fields.
+    /// How many times the parser had to wait for more between two fields.
     pieces: u32,
 }
 
-/// How far the form has been read.
+/// How far the parser is.
 #[derive(Debug, Default)]
 struct Parsed {
-    /// Whether a field is being read; a header is looked for otherwise.
+    /// Inside a field, as opposed to looking for the next part's header.
     in_field: AtomicBool,
-    /// Bytes that the fields so far had.
+    /// Bytes in the fields parsed so far.
     fields: AtomicU64,
 }
 
@@ -83,7 +83,7 @@ enum BodyError {
 }
 
 impl Body {
-    /// The body of a request that begins now.
+    /// Starts the deadline.
     pub fn new<B: Buf>(chunks: impl Stream<Item = Result<B, warp::Error>> + Send + 'static) -> Self {
         let chunks = chunks.map(|chunk| chunk.map(|mut chunk| chunk.copy_to_bytes(chunk.remaining())));
         let deadline = Instant::now() + WHOLE_BODY;
@@ -111,7 +111,7 @@ impl Body {
         chunk
     }
 
-    /// The next chunk, with room for it.
+    /// The next chunk, with memory reserved for it.
     async fn keep(&mut self, uploads: &Budget) -> Option<Result<Bytes, BodyError>> {
         let before = self.read;
         let mut waited = false;
@@ -124,7 +124,7 @@ impl Body {
             })
             .await?
         };
-        // Where more had to be waited for, what was there had been looked through.
+        // The parser only waits once it has scanned everything it has.
         if waited && !self.parsed.in_field.load(Ordering::Relaxed) {
             self.pieces += 1;
             let between = before.saturating_sub(self.parsed.fields.load(Ordering::Relaxed));
@@ -136,8 +136,8 @@ impl Body {
         Some(room.map_err(|_| BodyError::Full).and(chunk))
     }
 
-    /// Reads on, within limits and in the background, what a refused request still sends; unless its
-    /// sender waits for our word before it sends anything.
+    /// Discards the rest of a refused body, within limits and in the background. Does nothing if the client
+    /// sent `expect: 100-continue` and is still waiting for our go-ahead.
     pub fn linger(mut self, headers: &HeaderMap) {
         let waiting = self.read == 0 && headers.contains_key(header::EXPECT);
         if self.ended || waiting {
@@ -151,17 +151,17 @@ impl Body {
     }
 }
 
-/// A form, as far as it is of the API.
+/// The fields of a form that its endpoint knows.
 pub struct Form {
     endpoint: Endpoint,
     limits: Limits,
     values: Vec<(Field, Bytes)>,
 }
 
-/// Reads the body's form, within what is left for `uploads`. Fields that the endpoint does not have are passed over.
+/// Reads the form within the `uploads` budget. Fields that the endpoint does not know are ignored.
 ///
 /// # Errors
-/// Those of [`ApiError`] that concern the body and its form.
+/// The [`ApiError`]s about bodies and forms.
 pub async fn read(
     endpoint: Endpoint,
     headers: &HeaderMap,
@@ -203,20 +203,20 @@ pub async fn read(
     Ok(fields)
 }
 
-/// The fields of an endpoint that are files.
+/// An endpoint's file fields.
 fn pictures(endpoint: Endpoint) -> impl Iterator<Item = Field> {
     endpoint.fields().iter().copied().filter(|field| matches!(field.kind(), Kind::Picture))
 }
 
 impl Form {
-    /// Takes a field of the form, and tells its length.
+    /// Stores a field and returns its length in bytes.
     async fn take(&mut self, part: multer::Field<'_>) -> Result<u64, ApiError> {
         let field = self.endpoint.fields().iter().copied().find(|field| part.name() == Some(field.name()));
         let chosen = part.file_name() != Some("");
         let bytes = part.bytes().await.map_err(|error| self.of_multer(error))?;
         let length = bytes.len() as u64;
         let Some(field) = field else { return Ok(length) };
-        // A browser's form sends a nameless, empty file where none was chosen.
+        // Browsers send an empty file without a name if none was chosen.
         if !field.required() && !chosen && bytes.is_empty() {
             return Ok(length);
         }
@@ -254,7 +254,6 @@ impl Form {
         }
     }
 
-    /// The content of a field, if it is there.
     fn value(&self, field: Field) -> Option<Bytes> {
         assert!(
             self.endpoint.fields().contains(&field),
@@ -263,17 +262,14 @@ impl Form {
         self.values.iter().find(|(other, _)| *other == field).map(|(_, bytes)| bytes.clone())
     }
 
-    /// The text of a field, if it is there.
     fn text(&self, field: Field) -> Option<String> {
         self.value(field).map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
     }
 
-    /// The photo.
     fn photo(&self) -> Result<Bytes, ApiError> {
         self.value(Field::File).ok_or_else(|| bad(Problem::NoFile))
     }
 
-    /// The radius of the dilation.
     fn dilation(&self) -> Result<u32, ApiError> {
         let Some(text) = self.text(Field::Dilation) else {
             return Ok(default_dilation(self.endpoint));
@@ -284,14 +280,12 @@ impl Form {
         }
     }
 
-    /// The format of the answer.
     fn format(&self) -> Result<OutputFormat, ApiError> {
         let Some(text) = self.text(Field::Format) else { return Ok(OutputFormat::default()) };
         let format = FORMATS.iter().find(|(name, _)| name.eq_ignore_ascii_case(&text));
         format.map(|(_, format)| *format).ok_or_else(|| bad(Problem::BadFormat))
     }
 
-    /// What is to be erased.
     fn region(&self) -> Result<Region, ApiError> {
         if let Some(mask) = self.value(Field::Mask) {
             return Ok(Region::Mask(mask));
@@ -308,7 +302,6 @@ impl Form {
         }
     }
 
-    /// What is to be found.
     fn target(&self) -> Result<Target, ApiError> {
         match [Field::X, Field::Y, Field::W, Field::H].map(|field| self.text(field)) {
             [None, None, None, None] => Ok(Target::Subject),
@@ -325,26 +318,26 @@ impl Form {
         }
     }
 
-    /// The request to find something that the form makes.
+    /// Validates the fields of `/mask`.
     ///
     /// # Errors
-    /// Those of [`ApiError`] that concern the fields.
+    /// The [`ApiError`]s about fields.
     pub fn into_find_request(self) -> Result<FindRequest, ApiError> {
         let (dilation, target) = (self.dilation()?, self.target()?);
         Ok(FindRequest { photo: self.photo()?, target, dilation })
     }
 
-    /// The request that the form makes.
+    /// Validates the fields of `/inpaint`.
     ///
     /// # Errors
-    /// Those of [`ApiError`] that concern the fields.
+    /// The [`ApiError`]s about fields.
     pub fn into_request(self) -> Result<Request, ApiError> {
         let (dilation, format, region) = (self.dilation()?, self.format()?, self.region()?);
         Ok(Request { photo: self.photo()?, region, dilation, format })
     }
 }
 
-/// An integer of a box. One too large for 64 bits is a number all the same, and outside of any photo.
+/// Parses a coordinate. One that overflows 64 bits is still an integer, just outside any photo.
 fn integer(field: Field, text: &str) -> Result<i64, ApiError> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,4 +1,4 @@
-//! How often a caller may call.
+//! Rate limiting per caller.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -18,9 +18,8 @@ use super::{
     shared::Shared,
 };
 
-/// One caller's requests, counted by the generic cell rate algorithm (as governor has it). Every
-/// known caller has its own, so that memory is bounded by the callers there are and not by what is
-/// sent.
+/// Rate-limits one caller with governor's generic cell rate algorithm. Each known caller has its own, so
+/// memory is bounded by the number of callers and not by what is sent.
 #[derive(Debug)]
 pub struct Limiter {
     quota: Quota,
@@ -28,31 +27,31 @@ pub struct Limiter {
     state: RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>,
 }
 
-/// Where requests are counted: in this gateway, or in counts that several share.
+/// Rate limits counted by this gateway alone or shared with others.
 #[derive(Debug)]
 pub struct Limits {
     shared: Option<Shared>,
-    /// Whether all are refused while the shared counts cannot be had. Otherwise this gateway counts alone.
+    /// Refuse all requests while the shared store is unreachable, instead of counting locally.
     closed: bool,
-    /// Whether they could not be had the last time, so that the log has the change and not every request.
+    /// Whether the last lookup failed, so that only changes are logged and not every request.
     missing: AtomicBool,
 }
 
 impl Limits {
-    /// Counts shared at the Redis or Valkey of this URL, if there is one.
+    /// Shares counts through the Redis or Valkey at this URL, if given.
     ///
     /// # Errors
-    /// A message where the URL cannot be one.
+    /// A message if the URL is malformed.
     pub fn new(shared: Option<&str>, closed: bool) -> Result<Self, String> {
         let shared = shared.map(Shared::new).transpose()?;
         Ok(Self { shared, closed, missing: AtomicBool::new(false) })
     }
 
-    /// Counts one request of the caller `name`, whose own count is `limiter`: what is left then, or how long to
-    /// wait where the quota is used up.
+    /// Counts one request of the caller `name`, locally in `limiter` if not in the shared store. Returns what
+    /// is left, or how long to wait if the quota is exhausted.
     ///
     /// # Errors
-    /// [`ApiError::Overloaded`] where the shared counts cannot be had and must be.
+    /// [`ApiError::Overloaded`] if the shared store is unreachable but required.
     pub(super) async fn check(
         &self,
         name: &str,
@@ -80,14 +79,14 @@ impl Limits {
 }
 
 impl Limiter {
-    /// A limiter with the whole burst to spend.
+    /// Starts with the whole burst available.
     pub fn new(quota: Quota) -> Self {
         let cells = governor::Quota::per_minute(quota.per_minute).allow_burst(quota.burst);
         let state = RateLimiter::direct(cells).with_middleware::<StateInformationMiddleware>();
         Self { quota, clock: DefaultClock::default(), state }
     }
 
-    /// The quota it keeps.
+    /// The quota it enforces.
     pub fn quota(&self) -> Quota {
         self.quota
     }
@@ -95,7 +94,7 @@ impl Limiter {
     /// Counts one request.
     ///
     /// # Errors
-    /// How long to wait, where the quota is used up; the request is then not counted.
+    /// How long to wait if the quota is exhausted. The request is not counted then.
     pub fn check(&self) -> Result<Allowed, Duration> {
         match self.state.check() {
             Ok(snapshot) => Ok(Allowed { quota: self.quota, left: snapshot.remaining_burst_capacity() }),

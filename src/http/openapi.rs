@@ -1,4 +1,4 @@
-//! The API for programs: OpenAPI 3.1, made of what parses and answers.
+//! The OpenAPI 3.1 document, generated from what parses requests and builds responses.
 
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -15,19 +15,18 @@ use crate::{
     picture::{Format, OutputFormat},
 };
 
-/// The id of the request in the examples.
+/// The request ID in examples.
 const EXAMPLE_ID: &str = "5c2d1f0e-8f3e-4a5b-9d3c-6a1b2e7f4c90";
 
 const ERASING: &str = "The region is the white part of `mask`, else the box `x`, `y`, `w`, `h`, else the photo's subject. Masks and boxes are meant for the photo as displayed: its Exif orientation is applied first. The answer is upright without one, but for a JPG of a JPEG, which is stored as the photo was and keeps its orientation. Outside of the grown region, a PNG or WebP answer has the photo's own pixels, and a JPG of a JPEG has the photo's own blocks of coefficients wherever the region does not touch them.";
 
 const FINDING: &str = "An extension. Finds the object at a point (`x` and `y`) or in a box (`x`, `y`, `w` and `h`), or else the subject of the photo, and answers a grey PNG of the photo's size as displayed: 255 where something was found, 0 elsewhere. Sent to `/inpaint` as `mask`, it is erased there: the mask of the subject gives what no mask gives.";
 
-/// What `/mask` answers with.
+/// Output formats of `/mask`.
 const MASKS: &[(&str, OutputFormat)] = &[("png", OutputFormat::Png)];
 
-/// The whole document.
 pub fn document() -> Value {
-    // All that is answered as JSON, with the types in it.
+    // Collects the schemas of all JSON responses and the types they refer to.
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
@@ -93,7 +92,7 @@ fn about() -> String {
     )
 }
 
-/// What an endpoint takes and answers.
+/// The path item of an endpoint.
 fn path(endpoint: Endpoint, types: &mut SchemaGenerator) -> Value {
     let page = |what, schema| json!({"200": page_answer(what, "text/html", schema)});
     let (id, responses) = match endpoint {
@@ -130,7 +129,7 @@ fn path(endpoint: Endpoint, types: &mut SchemaGenerator) -> Value {
     }})
 }
 
-/// What an endpoint takes that is sent a form and answers with a picture in one of the formats.
+/// The path item of an endpoint that takes a form and returns an image in one of `formats`.
 fn form_path(endpoint: Endpoint, id: &str, description: &str, formats: &[(&str, OutputFormat)]) -> Value {
     let content = formats.iter().map(|(_, format)| {
         (format.media_type().to_owned(), json!({"schema": {"type": "string", "format": "binary"}}))
@@ -162,12 +161,12 @@ fn form_path(endpoint: Endpoint, id: &str, description: &str, formats: &[(&str, 
     }})
 }
 
-/// The name of an endpoint's form among the schemas.
+/// The component name of an endpoint's form schema.
 fn form_name(endpoint: Endpoint) -> String {
     format!("{endpoint:?}Request")
 }
 
-/// An endpoint's form.
+/// The schema of an endpoint's form.
 fn form(endpoint: Endpoint) -> Value {
     let fields = endpoint.fields();
     let properties: Map<_, _> =
@@ -179,7 +178,7 @@ fn form(endpoint: Endpoint) -> Value {
         "required": required,
         "properties": properties,
     });
-    // A box is given whole, unless a mask stands before it; without one, x and y alone are a point.
+    // A box must be complete, unless a mask overrides it; for `/mask`, x and y alone are a point.
     let sides = [Field::X, Field::Y, Field::W, Field::H];
     if endpoint == Endpoint::Mask {
         schema["dependentRequired"] =
@@ -215,7 +214,7 @@ fn of_field(field: Field, of: Endpoint) -> Value {
     schema
 }
 
-/// The media types of an endpoint's fields.
+/// The encoding object of a form: the media types of its parts.
 fn encoding(endpoint: Endpoint) -> Value {
     let media_types: Vec<_> = Format::VARIANTS.iter().map(|format| format.media_type()).collect();
     let fields = endpoint.fields().iter().map(|field| {
@@ -228,7 +227,7 @@ fn encoding(endpoint: Endpoint) -> Value {
     fields.collect::<Map<_, _>>().into()
 }
 
-/// What is answered with one status.
+/// The response object for all problems that share one status.
 fn refusal(problems: &[Problem]) -> Value {
     let status = problems[0].told().status;
     let examples = problems.iter().map(|problem| {
@@ -247,7 +246,7 @@ fn refusal(problems: &[Problem]) -> Value {
         _ => {}
     }
     if status != 401 {
-        // A 503 may also mean that the quotas cannot be had.
+        // The shared quotas may be what is unavailable.
         headers.extend([Header::RateLimitPolicy, Header::RateLimit].map(|header| (header, status != 503)));
     }
     json!({
@@ -263,7 +262,7 @@ fn refusal(problems: &[Problem]) -> Value {
     })
 }
 
-/// The answer that is a page.
+/// The response object of a page.
 fn page_answer(what: &str, media_type: &str, schema: Value) -> Value {
     json!({
         "description": what,
@@ -272,7 +271,7 @@ fn page_answer(what: &str, media_type: &str, schema: Value) -> Value {
     })
 }
 
-/// A header of an answer, which `always` has it or not.
+/// A header object by name; `always` says whether every such response carries it.
 fn header_of(header: Header, always: bool) -> (String, Value) {
     let described = match always == header.always() {
         true => json!({"$ref": format!("#/components/headers/{}", header.name())}),

@@ -1,9 +1,9 @@
-//! How fast a client must take what it is sent.
+//! Disconnects clients that read too slowly.
 //!
-//! Two things are watched. A connection that waits to write must get rid of some bytes: so an HTTP/1.1
-//! client, or one of TLS, that does not read is found out. An HTTP/2 client can keep the connection
-//! lively, answer pings, and leave one answer's flow-control window closed: so each of its answers is
-//! handed out in small parts, and watched by how many are asked for.
+//! This takes two watchdogs. A connection with pending writes must get rid of some bytes; that catches slow
+//! HTTP/1.1 clients, with or without TLS. An HTTP/2 client can keep its connection busy, answer pings, and
+//! still leave the flow-control window of one stream closed. So each HTTP/2 response is handed out in small
+//! parts, and its pace is judged by how many of them are polled for.
 
 use std::{
     future::Future,
@@ -30,26 +30,26 @@ use tokio::{
 };
 use warp::{http::Extensions, reply::Response};
 
-/// How often it is looked, and over how many looks a client is judged: one that stops is given up
-/// after 20 to 25 seconds.
+/// How often the pace is sampled, and over how many samples a client is judged: one that stops reading is
+/// disconnected after 20 to 25 seconds.
 const LOOK: Duration = Duration::from_secs(5);
 const LOOKS: usize = 4;
-/// What must be taken meanwhile, in bytes: half of what the slowest of mobile networks carries.
+/// Bytes a client must take over that time: half of what the slowest mobile networks carry.
 const LEAST: u64 = 80 * 1024;
-/// The parts in which an answer is handed to HTTP/2, in bytes. What is handed over and not sent is
-/// outside any budget.
+/// Bytes of a response handed to HTTP/2 at a time. What is handed over but not yet sent counts against no
+/// budget, so this is small.
 const PART: usize = 32 * 1024;
 
-/// How long an HTTP/1.1 client may take to send a request's header, once it has begun to.
+/// Deadline for a request's header, from its first byte.
 pub const HEADER: Duration = Duration::from_secs(15);
 
-/// What a client has taken of something that is sent to it.
+/// Tracks how much a client has taken of a connection or response.
 #[derive(Debug, Default)]
 pub struct Pace {
     taken: AtomicU64,
     waiting: AtomicBool,
-    /// Whether it speaks HTTP/1.1, whether one of its requests is under way, and since when it sends the
-    /// header of the next. HTTP/1.1's own limit has to leave it idle for longer than a header may take.
+    /// HTTP/1.1 only: whether that is what it speaks, whether a request is in flight, and since when the next
+    /// header has been arriving. hyper's own header timeout also covers idle keep-alive, so it is longer.
     http1: AtomicBool,
     busy: AtomicBool,
     header: Mutex<Option<Instant>>,
@@ -64,13 +64,13 @@ impl Pace {
         self.waiting.store(waiting, Ordering::Relaxed);
     }
 
-    /// The connection is one of HTTP/1.1, whose first request's header is due.
+    /// Notes that the connection is HTTP/1.1 and its first request header is due.
     pub fn speaks_http1(&self) {
         self.http1.store(true, Ordering::Relaxed);
         self.heard();
     }
 
-    /// A request has begun, whose header has been read.
+    /// Notes that a request's header is complete.
     pub fn begins(&self) {
         self.busy.store(true, Ordering::Relaxed);
         *self.header() = None;
@@ -90,7 +90,7 @@ impl Pace {
         self.header.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends once the client has taken too little for too long, or sends a header that does not end.
+    /// Completes once the client has read too slowly for too long or is late with a header.
     pub async fn too_slow(&self) {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -116,12 +116,12 @@ impl Pace {
 }
 
 tokio::task_local! {
-    /// The pace of the HTTP/2 answer that the present task sends.
+    /// The pace of the HTTP/2 response that the current task sends.
     static ANSWER: Arc<Pace>;
 }
 
-/// Runs each request of an HTTP/2 connection as a task of its own, which ends, and with it the answer,
-/// if the client does not take it. The connection and its other requests go on.
+/// Spawns each HTTP/2 stream as its own task, which is dropped, resetting the stream, if the client reads too
+/// slowly. The connection and its other streams continue.
 #[derive(Clone, Copy, Debug)]
 pub struct Streams;
 
@@ -141,26 +141,26 @@ where
     }
 }
 
-/// Counts and tells that a client was given up.
+/// Counts and logs a disconnected client.
 pub fn gave_up(what: &'static str) {
     metrics::counter!("lacuna_slow_clients_total").increment(1);
     tracing::info!(what, "given up: its client is too slow");
 }
 
-/// The body of an answer, as it is handed out.
+/// A response body handed out at the client's pace.
 pub struct Body {
-    /// Only its body is of interest: the type of that cannot be named.
+    /// Holds the body, whose type cannot be named.
     inner: Response,
     rest: Bytes,
     pace: Option<Arc<Pace>>,
-    /// The connection's.
+    /// The connection's pace; `pace` is the HTTP/2 stream's.
     line: Arc<Pace>,
-    /// What is to be held until the answer has been taken.
+    /// Permits and reservations to hold until the response has been sent.
     _held: Extensions,
 }
 
-/// Hands the answer's body out at the client's pace. What its extensions hold is held until the last
-/// byte has been taken or the client is gone. Called where the answer is sent.
+/// Paces a response on its way out. Its extensions are held until the last byte has been taken or the client
+/// is gone. Must be called on the task that sends the response.
 pub fn paced(response: Response, line: Arc<Pace>) -> hyper::Response<Body> {
     let (mut parts, body) = response.into_parts();
     let pace = ANSWER.try_with(Arc::clone).ok();
@@ -219,30 +219,29 @@ impl hyper::body::Body for Body {
     }
 }
 
-/// A connection that has been looked into: what was read of it is read again, and what is written to
-/// it is counted.
+/// A TCP stream that replays bytes read while sniffing the protocol and counts what is written.
 #[derive(Debug)]
 pub struct Stream {
     tcp: TcpStream,
-    /// What was read, and how much of it was read again.
+    /// What was sniffed, and how much of it has been replayed.
     first: Vec<u8>,
     again: usize,
     pace: Arc<Pace>,
 }
 
 impl Stream {
-    /// Of a connection of which nothing has been read.
+    /// Wraps a connection before anything is read from it.
     pub fn new(tcp: TcpStream) -> Self {
         Self { tcp, first: Vec::new(), again: 0, pace: Arc::default() }
     }
 
-    /// How its client reads.
+    /// The pace at which its client reads.
     pub fn pace(&self) -> Arc<Pace> {
         Arc::clone(&self.pace)
     }
 
-    /// Whether the client begins with `bytes`. Waits until it has sent them or something else: woken
-    /// by what comes, not by looking again and again, which a client that sends half would make us do.
+    /// Whether the client's first bytes are `bytes`; waits until that is certain. Consumes what it reads
+    /// rather than peeking: with half a preface there, a peek would return at once, again and again.
     pub async fn begins_with(&mut self, bytes: &[u8]) -> io::Result<bool> {
         while self.first.len() < bytes.len() {
             let missing = (bytes.len() - self.first.len()) as u64;

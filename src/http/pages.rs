@@ -1,4 +1,4 @@
-//! The pages that are part of the program: the files of `web/`, each with an ETag.
+//! The files of `web/`, compiled in and served with ETags.
 
 use std::sync::LazyLock;
 
@@ -28,11 +28,11 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
-/// Nothing but what the program itself serves, and pictures that the page has in memory.
+/// Content security policy: only what the program itself serves, and images in the page's memory.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self' blob:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// A file of the page.
+/// A static file.
 #[derive(Debug)]
 struct File {
     path: &'static str,
@@ -47,7 +47,7 @@ macro_rules! files {
     };
 }
 
-/// What the page is made of, by paths below the root.
+/// The files that the web page loads.
 static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
     files![
         "llms.txt" from "web/llms.txt" as "text/plain; charset=utf-8",
@@ -85,7 +85,7 @@ impl File {
         Self { path, media_type, bytes, etag }
     }
 
-    /// The file, or that the caller has it.
+    /// The file, or 304 if the caller has the current version.
     fn reply(&self, asked: &HeaderMap) -> Response {
         let known = asked.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let own = self.etag.to_str().unwrap_or_default();
@@ -98,7 +98,7 @@ impl File {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type));
         headers.insert(ETAG, self.etag.clone());
-        // Asked for anew each time, and not sent again while it is the same: a page fits the program it came with.
+        // Revalidate on every load, so that the page always matches the program it came with.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -109,12 +109,12 @@ impl File {
     }
 }
 
-/// The file at a path below the root, if one is there.
+/// The file at a path, given without its leading slash.
 pub fn file(path: &str, asked: &HeaderMap) -> Option<Response> {
     FILES.iter().find(|file| file.path == path).map(|file| file.reply(asked))
 }
 
-/// The pages that tell what may be sent.
+/// The HTML pages, which show the operator's limits.
 #[derive(Debug)]
 pub struct Pages {
     home: File,
@@ -122,7 +122,7 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Those of a service with these limits.
+    /// Renders the pages with these limits.
     pub fn new(limits: &Limits) -> Self {
         let page = |path, text: &str| File::new(path, HTML, filled_in(text, limits).into());
         Self {
@@ -131,24 +131,24 @@ impl Pages {
         }
     }
 
-    /// The web page: choose a photo, mark what is to go, see it gone.
+    /// The web page: choose a photo, mark what should go, see it gone.
     pub fn home(&self, asked: &HeaderMap) -> Response {
         self.home.reply(asked)
     }
 
-    /// The API's description for people.
+    /// The API reference for humans.
     pub fn docs(&self, asked: &HeaderMap) -> Response {
         self.docs.reply(asked)
     }
 }
 
-/// The API's description for programs (OpenAPI 3.1).
+/// The OpenAPI 3.1 document.
 pub fn openapi() -> Response {
     static OPENAPI: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", openapi::document()));
     fixed(&OPENAPI, "application/json")
 }
 
-/// A page, with the tables and limits of the API in their places.
+/// Replaces each `{{name}}` in a page with the API's table or limit of that name.
 fn filled_in(page: &str, limits: &Limits) -> String {
     let places = [
         ("fields", tables::fields(Endpoint::Inpaint).html()),
@@ -175,7 +175,7 @@ mod tests {
 
     use super::*;
 
-    /// All that is below a folder of `web/` and is served.
+    /// Lists the files below a folder of `web/` that should be served.
     fn below(folder: &Path, found: &mut Vec<String>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

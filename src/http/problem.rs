@@ -1,33 +1,33 @@
-//! What callers can be told when they get no answer. `/docs`, `/openapi.json` and the README list these.
+//! The documented errors. `/docs`, `/openapi.json` and the README list them.
 
 use strum::VariantArray;
 use warp::http::StatusCode;
 
-/// One way of getting no answer.
+/// One way a request can fail, as documented for callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Problem {
-    /// The mask has no pixel.
+    /// The mask selects no pixel.
     EmptyMask,
-    /// The box is empty or leaves the photo.
+    /// The box is empty or extends outside the photo.
     BoxOutside,
-    /// Only some of x, y, w and h are there.
+    /// Only some of x, y, w and h are given.
     PartialBox,
-    /// The same, where x and y alone are a point.
+    /// The same for `/mask`, where x and y alone are a point.
     PartialPoint,
-    /// `dilation` is out of bounds.
+    /// `dilation` is no integer or out of range.
     BadDilation,
-    /// `format` is none of ours.
+    /// `format` names no output format.
     BadFormat,
     /// The photo has several frames.
     AnimatedImage,
-    /// The photo is truncated, corrupt or of a kind that is not read.
+    /// The photo is truncated, corrupt or of an unsupported kind.
     BrokenImage,
-    /// The mask is not a picture that can be read.
+    /// The mask cannot be decoded.
     BrokenMask,
-    /// The point is no pixel of the photo.
+    /// The point lies outside the photo.
     PointOutside,
-    /// The form has no photo.
+    /// The form lacks the photo.
     NoFile,
     /// The form has too many fields.
     TooManyFields,
@@ -35,65 +35,65 @@ pub enum Problem {
     IncompleteForm,
     /// The form is not well-formed.
     MalformedForm,
-    /// A field is there twice.
+    /// A field is repeated.
     RepeatedField,
-    /// A field has to be an integer.
+    /// A field should be an integer.
     NotAnInteger,
-    /// A field has to be text.
+    /// A field should be UTF-8 text.
     NotText,
     /// A field is too long.
     LongField,
     /// The body is compressed.
     CompressedBody,
-    /// The body broke off.
+    /// The connection failed while the body was read.
     BrokenBody,
-    /// No token, or one that is not known.
+    /// Missing or unknown token.
     Unauthorized,
-    /// The path is of no endpoint.
+    /// No endpoint has this path.
     NotFound,
-    /// The endpoint does not take the method.
+    /// The endpoint does not accept the method.
     MethodNotAllowed,
     /// The body did not arrive in time.
     BodyTimeout,
     /// The photo, the mask or the body is too large.
     TooLarge,
-    /// The header of a part is too long.
+    /// A part's header is too long.
     LongPartHeader,
-    /// The body is not a form.
+    /// The content type is not `multipart/form-data`.
     NotAForm,
-    /// The photo is not a picture of a known kind.
+    /// The photo is in no known format.
     UnknownFormat,
     /// The segmenter found nothing.
     NoSubject,
-    /// The token's quota is used up.
+    /// The token's quota is exhausted.
     RateLimited,
-    /// The token has as many requests in flight as it may.
+    /// The token's limit of requests in flight is reached.
     TooManyAtOnce,
     /// The model or the service failed.
     Failed,
-    /// No Triton can be reached.
+    /// No Triton replica is available.
     Unavailable,
-    /// Some queue is full.
+    /// A queue or memory budget is full.
     Overloaded,
     /// A deadline passed.
     Late,
 }
 
-/// What a caller is told of a [`Problem`].
+/// How a [`Problem`] is reported.
 #[derive(Clone, Copy, Debug)]
 pub struct Told {
-    /// The status of the reply.
+    /// HTTP status.
     pub status: u16,
-    /// `error` of the body, for programs.
+    /// `error` in the body, for programs.
     pub code: &'static str,
-    /// `message` of the body, for people. An ellipsis stands for a detail.
+    /// `message` in the body, for humans; an ellipsis stands for a detail.
     pub message: &'static str,
-    /// What the description says beside it.
+    /// A note for the API reference; may be empty.
     pub note: &'static str,
 }
 
 impl Problem {
-    /// What the caller is told.
+    /// Status, code and message: the one table of them.
     #[rustfmt::skip]
     pub fn told(self) -> Told {
         let (status, code, message, note) = match self {
@@ -136,22 +136,22 @@ impl Problem {
         Told { status, code, message, note }
     }
 
-    /// Its name, as the examples of `/openapi.json` have it.
+    /// The key of its example in `/openapi.json`.
     pub fn name(self) -> &'static str {
         self.into()
     }
 
-    /// The status of the reply.
+    /// The status, typed.
     pub fn status(self) -> StatusCode {
         StatusCode::from_u16(self.told().status).expect("a status of the table. This is a bug.")
     }
 
-    /// The message with its detail.
+    /// The message with `detail` in place of the ellipsis.
     pub fn message(self, detail: &str) -> String {
         self.told().message.replacen('…', detail, 1)
     }
 
-    /// The codes of all problems, each once.
+    /// All error codes without duplicates.
     pub fn codes() -> Vec<&'static str> {
         let mut codes: Vec<_> = Self::VARIANTS.iter().map(|problem| problem.told().code).collect();
         codes.dedup();

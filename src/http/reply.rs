@@ -1,4 +1,4 @@
-//! What is sent back.
+//! Responses and their headers.
 
 use std::time::{Duration, Instant};
 
@@ -21,34 +21,34 @@ use crate::{
     triton::ReplicaStatus,
 };
 
-/// What is known of a request apart from its outcome.
+/// Request context: what headers, logs and metrics need besides the outcome.
 #[derive(Debug)]
 pub struct Context {
-    /// The request's id: the client's, or one of ours.
+    /// The request ID: the client's if valid, else generated.
     pub id: String,
-    /// When its header had been read.
+    /// When the header had been read.
     started: Instant,
-    /// The caller's name, once it is known.
+    /// The caller's name; `None` until authenticated.
     pub caller: Option<String>,
-    /// What was asked for, once it is known.
+    /// How the region is specified; `None` until the form has been read.
     pub mode: Option<Mode>,
-    /// The format that was asked for, once it is known.
+    /// The requested output format; `None` until the form has been read.
     pub format: Option<&'static str>,
-    /// Bytes of the files that were sent.
+    /// Total size of the uploaded files, in bytes.
     pub bytes_in: usize,
-    /// Bytes of the file that is sent back.
+    /// Size of the result, in bytes.
     pub bytes_out: usize,
-    /// What was found out on the way.
+    /// What the pipeline found out, kept even if it fails.
     pub facts: Facts,
     upload: Upload,
-    /// The caller's quota and what is left of it, once it was counted.
+    /// The caller's quota and what is left of it; `None` until counted.
     pub rate: Option<(Quota, u32)>,
-    /// How long the queue takes, as far as is known.
+    /// Estimated wait in the queue, for `retry-after`.
     pub queue: Duration,
 }
 
 impl Context {
-    /// That of a request with these headers, which begins now.
+    /// Starts the clock of a request with these headers.
     pub fn new(headers: &HeaderMap) -> Self {
         let sent =
             headers.get(Header::RequestId.key()).and_then(|value| value.to_str().ok()).filter(|id| is_id(id));
@@ -68,17 +68,17 @@ impl Context {
         }
     }
 
-    /// The body begins to be read.
+    /// Starts the upload clock.
     pub fn upload_begins(&mut self) {
         self.upload = Upload::Since(Instant::now());
     }
 
-    /// The body has been read, or is read no further.
+    /// Stops the upload clock.
     pub fn upload_ends(&mut self) {
         self.upload = Upload::Took(self.upload());
     }
 
-    /// How long the body took to arrive, so far.
+    /// Time spent so far waiting for the body.
     pub fn upload(&self) -> Duration {
         match self.upload {
             Upload::None => Duration::ZERO,
@@ -87,13 +87,12 @@ impl Context {
         }
     }
 
-    /// How long the request takes, without what its caller took to send it: a slow phone is not a slow
-    /// service.
+    /// Time so far without the upload: a slow phone does not make a slow service.
     pub fn latency(&self) -> Duration {
         self.started.elapsed().saturating_sub(self.upload())
     }
 
-    /// Adds what every reply carries.
+    /// Adds the headers that every response carries.
     pub fn finish(&self, mut response: Response) -> Response {
         let headers = response.headers_mut();
         set(headers, Header::RequestId, &self.id);
@@ -105,43 +104,43 @@ impl Context {
     }
 }
 
-/// How long a body takes to arrive.
+/// The upload clock.
 #[derive(Clone, Copy, Debug)]
 enum Upload {
-    /// None was read.
+    /// Not started.
     None,
-    /// It began to be read then.
+    /// Running since then.
     Since(Instant),
-    /// It took this long.
+    /// Stopped at this time.
     Took(Duration),
 }
 
-/// The ids of requests, as a pattern.
+/// Valid request IDs, as a regular expression.
 pub const ID: &str = "^[A-Za-z0-9._-]{1,64}$";
 
-/// Whether a client's request id is one that we repeat, as [`ID`] says.
+/// Whether a client's request ID matches [`ID`] and so is echoed.
 fn is_id(id: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=64).contains(&id.len()) && id.bytes().all(plain)
 }
 
-/// A picture that was asked for.
+/// A successful result.
 pub struct Answer<'a> {
-    /// Its file.
+    /// The encoded image.
     pub bytes: Vec<u8>,
-    /// The file's media type.
+    /// Media type of `bytes`.
     pub media_type: &'static str,
-    /// The label of the model that made it.
+    /// Label of the model used.
     pub model: &'a str,
-    /// The mode of the request.
+    /// How the region was specified.
     pub mode: Mode,
-    /// What the caller should know.
+    /// Caveats for the `x-knockout-warning` header.
     pub warnings: &'a [String],
-    /// How long the steps took.
+    /// Time spent on each step.
     pub timings: &'a Timings,
 }
 
-/// The reply with a picture.
+/// The response carrying a result.
 pub fn answered(answer: Answer<'_>, context: &Context) -> Response {
     let mut response = Response::new(answer.bytes.into());
     let headers = response.headers_mut();
@@ -158,7 +157,7 @@ pub fn answered(answer: Answer<'_>, context: &Context) -> Response {
     response
 }
 
-/// The steps in milliseconds, as the W3C's Server Timing has them.
+/// Formats the steps for W3C Server Timing, in milliseconds.
 fn server_timing(timings: &Timings) -> String {
     let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
     let steps = timings.steps().iter().map(|(step, time)| format!("{step};dur={:.1}", milliseconds(*time)));
@@ -169,50 +168,50 @@ fn server_timing(timings: &Timings) -> String {
 #[derive(JsonSchema, Serialize)]
 #[schemars(rename = "Error", deny_unknown_fields)]
 pub struct ErrorBody<'a> {
-    /// What went wrong, for programs.
+    /// Error code for programs.
     #[schemars(extend("enum" = Problem::codes()))]
     pub error: &'a str,
-    /// What went wrong, for people.
+    /// Error message for humans.
     #[schemars(length(min = 1))]
     pub message: &'a str,
-    /// The request's id, as in the header.
+    /// Request ID, as in the header `x-request-id`.
     #[schemars(regex(pattern = ID))]
     pub request_id: &'a str,
 }
 
-/// The body that says that the process lives.
+/// The body of `/livez`.
 #[derive(JsonSchema, Serialize)]
 pub struct Liveness {
-    /// `ok`.
+    /// Always `ok`.
     #[schemars(extend("const" = Self::OK))]
     pub status: &'static str,
 }
 
 impl Liveness {
-    /// The only status there is.
+    /// The only status.
     pub const OK: &'static str = "ok";
 }
 
-/// The body that says whether photos can be filled.
+/// The body of `/readyz`.
 #[derive(JsonSchema, Serialize)]
 pub struct Readiness {
-    /// Whether they can.
+    /// Whether the service can fill photos.
     #[schemars(extend("enum" = [Self::READY, Self::NOT_READY]))]
     pub status: &'static str,
-    /// Whether the service is about to end.
+    /// Whether the service is shutting down.
     pub draining: bool,
-    /// The inference servers.
+    /// The inference servers and their models.
     pub replicas: Vec<ReplicaStatus>,
 }
 
 impl Readiness {
-    /// They can.
+    /// Photos can be filled.
     pub const READY: &'static str = "ready";
-    /// They cannot.
+    /// Draining, or models are missing.
     pub const NOT_READY: &'static str = "not ready";
 }
 
-/// The reply that tells of a failure.
+/// The response for an error.
 pub fn failed(error: &ApiError, context: &Context) -> Response {
     let problem = error.problem();
     let body = ErrorBody { error: problem.told().code, message: &error.message(), request_id: &context.id };
@@ -229,7 +228,7 @@ pub fn failed(error: &ApiError, context: &Context) -> Response {
     response
 }
 
-/// A reply of JSON.
+/// A JSON response.
 pub fn json(body: &impl Serialize, status: StatusCode) -> Response {
     let text = serde_json::to_vec(body).expect("plain data can be written as JSON. This is a bug.");
     let mut response = Response::new(text.into());
@@ -238,14 +237,14 @@ pub fn json(body: &impl Serialize, status: StatusCode) -> Response {
     response
 }
 
-/// A reply of a text that stays the same.
+/// A response with a constant text.
 pub fn fixed(text: &'static str, media_type: &'static str) -> Response {
     let mut response = Response::new(text.into());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 
-/// Sets a header to a text that came from outside this program. One that no header can hold is left out.
+/// Sets a header to untrusted text; omits it if the text is no valid header value.
 fn set(headers: &mut HeaderMap, header: Header, value: &str) {
     match HeaderValue::from_str(value) {
         Ok(value) => drop(headers.insert(header.key(), value)),

@@ -1,4 +1,4 @@
-//! The routes, and what each request goes through before and after its work.
+//! Routing, and what happens to each request before and after the pipeline.
 
 use std::{
     convert::Infallible,
@@ -38,30 +38,30 @@ use crate::{
     telemetry,
 };
 
-/// What the routes serve with.
+/// Everything the routes share.
 #[derive(Debug)]
 pub struct Service {
-    /// The callers.
+    /// Known callers.
     pub tokens: Tokens,
-    /// What they may send.
+    /// Rate limits.
     pub limits: Limits,
-    /// What they can read.
+    /// HTML pages.
     pub pages: Pages,
-    /// Room for what they upload.
+    /// Memory for uploads.
     pub uploads: Budget,
-    /// Room for answers that are on their way.
+    /// Memory for responses being sent.
     pub answers: Budget,
-    /// What requests are worked on with.
+    /// What the pipeline needs.
     pub workshop: Workshop,
-    /// Whose web pages may call.
+    /// CORS policy.
     pub origins: Origins,
-    /// How long a request may take once it has been read.
+    /// Deadline of a request once its upload is complete.
     pub timeout: Duration,
-    /// Set when the service is about to end.
+    /// Set when shutdown begins; `/readyz` fails from then on.
     pub draining: AtomicBool,
 }
 
-/// The API.
+/// The public API.
 pub fn routes(
     service: Arc<Service>,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
@@ -79,7 +79,7 @@ pub fn routes(
         .unify()
 }
 
-/// What answers at each endpoint.
+/// Dispatches by endpoint, after CORS preflight and the method check.
 async fn route(service: &Service, path: &str, method: &Method, headers: &HeaderMap, body: Body) -> Response {
     let Some(endpoint) = Endpoint::of(path) else {
         return file(path, method, headers, body);
@@ -102,7 +102,7 @@ async fn route(service: &Service, path: &str, method: &Method, headers: &HeaderM
     finish(&Context::new(headers), endpoint.path(), Ok(answer), headers, body)
 }
 
-/// A file that the page is made of, or nothing that there is.
+/// A static file, or 404.
 fn file(path: &str, method: &Method, headers: &HeaderMap, body: Body) -> Response {
     let (route, answer) = match pages::file(path.trim_start_matches('/'), headers) {
         None => ("other", Err(ApiError::NotFound)),
@@ -114,7 +114,7 @@ fn file(path: &str, method: &Method, headers: &HeaderMap, body: Body) -> Respons
     finish(&Context::new(headers), route, answer, headers, body)
 }
 
-/// What is not for callers: the metrics, and whether this process lives.
+/// The operator's routes: metrics and liveness.
 pub fn admin(
     service: Arc<Service>,
     metrics: PrometheusHandle,
@@ -133,7 +133,7 @@ fn alive() -> Response {
     reply::json(&Liveness { status: Liveness::OK }, StatusCode::OK)
 }
 
-/// Sets the metrics that are looked up when asked for.
+/// Updates the gauges that are only read on a scrape.
 fn measure(service: &Service) {
     let load = service.workshop.gate.load();
     metrics::gauge!("lacuna_queue_waiting").set(load.waiting as f64);
@@ -151,7 +151,7 @@ fn measure(service: &Service) {
     telemetry::measure_process();
 }
 
-/// The parts of a request.
+/// Extracts method, headers and body.
 fn request() -> impl Filter<Extract = (Method, HeaderMap, Body), Error = Rejection> + Copy {
     warp::method().and(warp::header::headers_cloned()).and(warp::body::stream().map(body))
 }
@@ -160,13 +160,13 @@ fn body<B: Buf>(chunks: impl Stream<Item = Result<B, warp::Error>> + Send + 'sta
     Body::new(chunks)
 }
 
-/// The endpoints that take a token and a form.
+/// Serves the endpoints that take a token and a form.
 async fn work_route(service: &Service, endpoint: Endpoint, headers: &HeaderMap, mut body: Body) -> Response {
     let mut underway = Underway { context: Context::new(headers), endpoint, ended: false };
     let span = telemetry::request_span(headers, endpoint.path(), &underway.context.id);
     async move {
         let context = &mut underway.context;
-        // A panic on the way is this request's failure, and no other's.
+        // A panic fails this request and no other.
         let answer = AssertUnwindSafe(answer(service, endpoint, headers, &mut body, context));
         let answer = answer.catch_unwind().await;
         let answer = answer.unwrap_or_else(|panic| Err(ApiError::Internal(panic_text(&*panic))));
@@ -178,8 +178,8 @@ async fn work_route(service: &Service, endpoint: Endpoint, headers: &HeaderMap, 
     .await
 }
 
-/// A request that is not answered yet. Dropped before it is, its caller hung up: which is counted and told,
-/// as 499, since no answer will be.
+/// A request in flight. If dropped before it has a response, its caller hung up; that is counted and logged
+/// as 499.
 struct Underway {
     context: Context,
     endpoint: Endpoint,
@@ -194,7 +194,7 @@ impl Drop for Underway {
     }
 }
 
-/// The order of the checks, after path and method: token, rate limit, size and form, picture.
+/// Checks in this order: token, rate limit, requests in flight, size and form. Then runs the pipeline.
 async fn answer(
     service: &Service,
     endpoint: Endpoint,
@@ -208,7 +208,7 @@ async fn answer(
     context.rate = Some((caller.limiter.quota(), counted.as_ref().map_or(0, |allowed| allowed.left)));
     counted.map_err(ApiError::RateLimited)?;
 
-    // Held until the answer has been taken: uploads, places in the queue and answers are shared by all.
+    // Held until the response has been sent: uploads, the queue and responses are shared by all callers.
     let place = Arc::clone(&caller.places).try_acquire_owned().map_err(|_| ApiError::TooManyAtOnce)?;
 
     context.upload_begins();
@@ -243,12 +243,12 @@ async fn answer(
             deliver(service, answer, context)?
         }
     };
-    // Held until the caller has taken the answer.
+    // Released once the response has been sent.
     response.extensions_mut().insert(Arc::new((room, place)));
     Ok(response)
 }
 
-/// The reply with an answer, and the room that it takes until its caller has taken it.
+/// The response with a result, and the memory reserved for it until it has been sent.
 fn deliver(
     service: &Service,
     answer: Answer,
@@ -273,7 +273,7 @@ fn readiness(service: &Service) -> Response {
     reply::json(&Readiness { status, draining, replicas }, code)
 }
 
-/// Turns an outcome into a reply, counts it and logs it: once, here.
+/// Turns an outcome into a response, and counts and logs it. The only place that does.
 fn finish(
     context: &Context,
     route: &'static str,
@@ -295,7 +295,6 @@ fn finish(
     context.finish(response)
 }
 
-/// Counts and logs how a request ended.
 fn tell(context: &Context, route: &'static str, status: u16, error: Option<&'static str>) {
     let (mode, seconds) = (context.mode.map_or("none", Mode::name), context.latency().as_secs_f64());
     metrics::counter!("lacuna_requests_total", "route" => route, "status" => status.to_string(), "mode" => mode).increment(1);
@@ -324,7 +323,7 @@ fn tell(context: &Context, route: &'static str, status: u16, error: Option<&'sta
     }
 }
 
-/// What warp itself turned down: a path that is not text, for one.
+/// The response to requests that warp itself rejects, such as a path that is not UTF-8.
 fn unroutable(rejection: &Rejection) -> Response {
     tracing::debug!(?rejection, "rejected");
     let context = Context::new(&HeaderMap::new());

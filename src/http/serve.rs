@@ -1,4 +1,4 @@
-//! Connections: accepted, bounded in number and in what they may keep waiting, and drained at the end.
+//! Connections: accepted, limited in number and backlog, and drained at shutdown.
 
 use std::{
     convert::Infallible,
@@ -34,42 +34,42 @@ use super::{
     tls::{HTTP2, Tls},
 };
 
-/// Connections at once.
+/// Connections open at once, per listener.
 const MAX_CONNECTIONS: usize = 4096;
-/// Requests at once on one connection, and with them answers that wait for its client.
+/// HTTP/2 streams per connection; also bounds the responses that one client can leave unread.
 const STREAMS: u32 = 16;
-/// How long connections are still accepted once the service drains: until the load balancer has seen that it
-/// is not ready any more.
+/// How long a draining service still accepts connections: until load balancers have noticed that it is not
+/// ready.
 const ACCEPT_WHILE_DRAINING: Duration = Duration::from_secs(3);
-/// How long to wait after the machine refused a connection (no file descriptors, say).
+/// Backoff after a failed accept (out of file descriptors, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// What every HTTP/2 connection begins with (RFC 9113, section 3.4).
+/// The HTTP/2 connection preface (RFC 9113, section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Whether to serve on.
+/// Whether to shut down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Serve.
+    /// Keep serving.
     No,
-    /// Ask callers to leave, take no new connections after a while, and end those there are at the
-    /// given time.
+    /// Drain: ask clients to disconnect, stop accepting shortly after, and cut off what is left at the given
+    /// time.
     By(Instant),
 }
 
-/// Where connections come from.
+/// A listening socket and how to serve its connections.
 pub struct Listener {
-    /// The socket.
+    /// The bound socket.
     pub socket: TcpListener,
-    /// TLS, if connections are to use it.
+    /// Certificate and key, if it serves TLS.
     pub tls: Option<Arc<Tls>>,
-    /// How long a connection of HTTP/1.1 is kept between two requests.
+    /// Keep-alive timeout of HTTP/1.1.
     pub idle: Duration,
-    /// Its name in the metrics.
+    /// Label in the metrics.
     pub name: &'static str,
 }
 
-/// Serves `service` on `listener` until `stop` says otherwise. Then each answer asks for the end of its
-/// connection, so that no caller sends another request into an end; and what is under way is finished.
+/// Serves `service` on `listener` until `stop`. Then requests in flight are finished, and every response
+/// closes its connection so that no client sends another request to a gateway that is about to exit.
 pub async fn serve<S>(listener: Listener, service: S, mut stop: watch::Receiver<Stop>)
 where
     S: Service<http::Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
@@ -81,7 +81,7 @@ where
     {
         let closed = async {
             let _ = stop.wait_for(|stop| *stop != Stop::No).await;
-            // Also with no caller at the moment: a load balancer probes only now and then.
+            // Even if no client is connected: load balancers probe only now and then.
             sleep(ACCEPT_WHILE_DRAINING).await;
         };
         let mut closed = pin!(closed);
@@ -111,7 +111,7 @@ where
     }
 }
 
-/// A service whose answers close their connections once it drains.
+/// A service whose responses close their connections while draining.
 #[derive(Clone)]
 struct Draining<S> {
     service: S,
@@ -133,7 +133,7 @@ where
     }
 
     fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
-        // HTTP/2 has a message of its own for it, and no such field.
+        // HTTP/2 has no `connection` header; it sends GOAWAY instead.
         let has_field = request.version() < http::Version::HTTP_2;
         self.pace.begins();
         let (answer, stop) = (self.service.call(request), self.stop.clone());
@@ -161,7 +161,7 @@ async fn accept(
     Ok((stream, peer, place))
 }
 
-/// One connection in the metrics, for as long as it lives.
+/// Counts an open connection in the metrics until dropped.
 struct Connected(metrics::Gauge);
 
 impl Connected {
@@ -180,7 +180,7 @@ impl Drop for Connected {
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Finds out what the client speaks, and speaks it.
+/// Detects HTTP/2 (by ALPN or preface) or HTTP/1.1 and serves it.
 async fn connection<S>(
     stream: TcpStream,
     tls: Option<Arc<Tls>>,

@@ -1,4 +1,4 @@
-//! Quotas that several gateways share, kept in Redis or Valkey.
+//! Rate-limit counts shared by several gateways, kept in Redis or Valkey.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use tokio::time::timeout;
 
 use super::quota::{Allowed, Quota};
 
-/// How long an answer may take: a request waits for it.
+/// Deadline of a lookup, which every request waits for.
 const ANSWER: Duration = Duration::from_millis(250);
 
-/// The generic cell rate algorithm, with one number a caller: the time, in microseconds of the
-/// server's clock, at which the quota will be whole again. Gives what is left of the burst, or -1 and
-/// the microseconds to wait.
+/// The generic cell rate algorithm with one number per caller: when the quota will be full again, in
+/// microseconds of the server's clock. Returns what is left of the burst and 0, or -1 and the microseconds to
+/// wait.
 const GCRA: &str = r"
 local interval, tolerance = tonumber(ARGV[1]), tonumber(ARGV[1]) * tonumber(ARGV[2])
 local clock = redis.call('TIME')
@@ -28,7 +28,7 @@ redis.call('SET', KEYS[1], string.format('%.0f', whole), 'PX', math.ceil((whole 
 return {math.floor((tolerance - (whole - now)) / interval), 0}
 ";
 
-/// The counts of all callers, in one Redis or Valkey.
+/// The counts of all callers, on one server.
 #[derive(Clone)]
 pub struct Shared {
     connection: ConnectionManager,
@@ -41,35 +41,35 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-/// The counts cannot be had.
+/// The server is unreachable or failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the shared quotas cannot be had: {0}")]
 pub struct Missing(String);
 
 impl Shared {
-    /// The counts at `url` (`redis://[user:password@]host:port[/database]`). Connects when first used,
-    /// and again whenever it has to.
+    /// Uses the server at `url` (`redis://[user:password@]host:port[/database]`). Connects lazily, and
+    /// reconnects as needed.
     ///
     /// # Errors
-    /// A message where the URL cannot be one.
+    /// A message if the URL is malformed.
     pub fn new(url: &str) -> Result<Self, String> {
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(ANSWER))
             .set_response_timeout(Some(ANSWER))
             .set_number_of_retries(1)
             .set_max_delay(ANSWER);
-        // The client's own message repeats the URL, which may hold a password.
+        // The client's own message quotes the URL, which may hold a password.
         let connection = Client::open(url)
             .and_then(|client| client.get_connection_manager_lazy(config))
             .map_err(|_| "LACUNA_RATE_REDIS is not of the form redis://host:port".to_owned())?;
         Ok(Self { connection, script: Script::new(GCRA) })
     }
 
-    /// Counts one request of the caller `name`; gives how long to wait where its quota is used up, and
-    /// does not count the request then.
+    /// Counts one request of the caller `name`. If its quota is exhausted, returns how long to wait and does
+    /// not count the request.
     ///
     /// # Errors
-    /// [`Missing`] where there is no answer in time.
+    /// [`Missing`] if the server fails or does not answer in time.
     pub async fn check(&self, name: &str, quota: Quota) -> Result<Result<Allowed, Duration>, Missing> {
         let mut connection = self.connection.clone();
         let interval = 60_000_000.0 / f64::from(quota.per_minute.get());

@@ -1,4 +1,4 @@
-//! The routes, served: what the rest of the gateway starts without knowing what they are made with.
+//! Starts the listeners without exposing warp to the rest of the gateway.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use super::{
     serve::{Listener, Stop, serve},
 };
 
-/// Serves the API until it is told to stop.
+/// Serves the public API until `stop`.
 pub async fn serve_api(listener: Listener, service: Arc<Service>, stop: watch::Receiver<Stop>) {
     serve(listener, warp::service(routes::routes(service)), stop).await;
 }
 
-/// Serves what is for operators until it is told to stop.
+/// Serves the operator's routes until `stop`.
 pub async fn serve_admin(
     listener: Listener,
     service: Arc<Service>,

@@ -1,4 +1,4 @@
-//! The API as tables: those of `/docs` in HTML, those of the README in Markdown.
+//! Tables of the API: HTML for `/docs`, Markdown for the README.
 
 use strum::VariantArray;
 
@@ -8,14 +8,13 @@ use super::{
 };
 use crate::inpaint::Mode;
 
-/// A table. In its cells, code stands in backticks.
+/// A table whose cells mark code with backticks.
 pub struct Table {
     head: &'static [&'static str],
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// As Markdown.
     #[cfg(test)]
     pub fn markdown(&self) -> String {
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | ")).replace("|  |", "| |");
@@ -25,7 +24,6 @@ impl Table {
         line(&head) + &rule + &rows
     }
 
-    /// As HTML.
     pub fn html(&self) -> String {
         let head: String = self.head.iter().map(|title| format!("<th>{title}</th>")).collect();
         let rows: String = self.rows.iter().map(|cells| html_row(cells)).collect();
@@ -44,7 +42,7 @@ fn html_row(cells: &[String]) -> String {
     format!("<tr>{}</tr>\n", cells.collect::<String>())
 }
 
-/// Text with code in backticks as HTML; a long word of code may be broken at its underscores.
+/// Converts text with code in backticks to HTML; long identifiers may break at underscores.
 fn html(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let parts = text.split('`').enumerate().map(|(i, part)| match i % 2 {
@@ -58,7 +56,7 @@ fn code(text: &str) -> String {
     format!("`{text}`")
 }
 
-/// The fields of an endpoint.
+/// An endpoint's form fields.
 pub fn fields(endpoint: Endpoint) -> Table {
     let row = |field: &Field| {
         let default = match field.required() {
@@ -70,7 +68,7 @@ pub fn fields(endpoint: Endpoint) -> Table {
     Table { head: &["field", "default", "what it is"], rows: endpoint.fields().iter().map(row).collect() }
 }
 
-/// The modes: when a request has which, and what it erases.
+/// The modes: when each applies and what it erases.
 pub fn modes() -> Table {
     let row = |mode: &Mode| {
         let (when, what) = match mode {
@@ -86,13 +84,13 @@ pub fn modes() -> Table {
     Table { head: &["mode", "when", "what is erased"], rows: Mode::VARIANTS.iter().map(row).collect() }
 }
 
-/// The headers of all answers.
+/// All response headers.
 pub fn headers() -> Table {
     let row = |header: &Header| vec![code(header.name()), header.about()];
     Table { head: &["header", "what it says"], rows: Header::VARIANTS.iter().map(row).collect() }
 }
 
-/// The codes of all errors, a row for each status.
+/// All error codes, a row per status.
 #[cfg(test)]
 pub fn codes() -> Table {
     let rows = Problem::VARIANTS.chunk_by(|a, b| a.told().status == b.told().status).map(|problems| {
@@ -103,7 +101,7 @@ pub fn codes() -> Table {
     Table { head: &["status", "`error`"], rows: rows.collect() }
 }
 
-/// All errors with their messages.
+/// All errors with their messages, a row per code.
 pub fn problems() -> Table {
     let rows = Problem::VARIANTS.chunk_by(|a, b| a.told().code == b.told().code).map(|problems| {
         let messages = problems.iter().map(|problem| {
@@ -119,7 +117,7 @@ pub fn problems() -> Table {
     Table { head: &["status", "error", "message"], rows: rows.collect() }
 }
 
-/// The endpoints that take no form.
+/// The endpoints without a form.
 pub fn pages() -> Table {
     let pages = Endpoint::VARIANTS.iter().filter(|endpoint| endpoint.fields().is_empty());
     let rows = pages.map(|page| vec![code(&format!("GET {}", page.path())), page.about().to_owned()]);
@@ -130,7 +128,6 @@ pub fn pages() -> Table {
 mod tests {
     use super::*;
 
-    /// What the README says of the API, it says in the words of the API.
     #[test]
     fn the_readme_has_the_tables_of_the_api() {
         let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();

@@ -1,4 +1,4 @@
-//! TLS on the listening side.
+//! TLS for incoming connections.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,11 +23,11 @@ use crate::process::unreadable;
 const CERTIFICATE: &str = "LACUNA_TLS_CERT";
 const KEY: &str = "LACUNA_TLS_KEY";
 
-/// The names of HTTP/2 and HTTP/1.1 in the handshake (RFC 7301).
+/// ALPN protocol names (RFC 7301).
 pub const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
 
-/// A certificate chain and its key, of which connections made later see a change.
+/// A certificate chain and key, reloadable: new connections use what was loaded last.
 #[derive(Debug)]
 pub struct Tls {
     certificate: PathBuf,
@@ -36,31 +36,31 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Reads a certificate chain and its key, both PEM.
+    /// Loads a certificate chain and its key, both PEM.
     ///
     /// # Errors
-    /// A message that names the file and what is wrong.
+    /// A message naming the file and what is wrong with it.
     pub fn load(certificate: PathBuf, key: PathBuf) -> Result<Self, String> {
         let config = ArcSwap::new(read(&certificate, &key)?);
         Ok(Self { certificate, key, config })
     }
 
-    /// Reads both files again. On an error, all stays as it was.
+    /// Reloads both files. On error nothing changes.
     ///
     /// # Errors
-    /// As [`Tls::load`].
+    /// Same as [`Tls::load`].
     pub fn reload(&self) -> Result<(), String> {
         self.config.store(read(&self.certificate, &self.key)?);
         Ok(())
     }
 
-    /// What makes a handshake.
+    /// An acceptor with the current certificate.
     pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.config.load_full())
     }
 }
 
-/// What is wrong with a PEM file.
+/// The message for a PEM file that cannot be used.
 fn of_file(setting: &str, path: &Path, error: pem::Error) -> String {
     match error {
         pem::Error::Io(error) => unreadable(setting, path, &error),
