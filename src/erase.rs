@@ -1,4 +1,4 @@
-//! `lacuna erase`: a folder of photos through the API, as any client would send them.
+//! `lacuna erase`: sends a folder of photos through the API, as any other client would.
 
 mod ledger;
 mod plan;
@@ -24,42 +24,42 @@ use plan::Job;
 use report::{Outcome, Report};
 use service::{Failure, Region, Server};
 
-/// The largest photo that any service can be set to take, in bytes; each says itself what is too large for it.
+/// Largest photo that any gateway can be configured to accept, in bytes; each enforces its own limit.
 const MAX_BYTES: u64 = 100 << 20;
 
-/// The status of a program that Ctrl-C ended, by the custom of shells.
+/// Exit status after Ctrl-C, by shell convention (128 + SIGINT).
 const INTERRUPTED: u8 = 130;
 
-/// What to erase, from what, and where the results go.
+/// The arguments of `lacuna erase`. The comments of its fields are the help text.
 #[derive(Args, Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(group = clap::ArgGroup::new("what").required(true))]
 pub struct Erase {
-    /// Photos, and folders of photos; - is standard input, whose result goes to standard output
+    /// Photos and folders of photos; - reads standard input and writes the result to standard output
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 
-    /// Folder for the results; never that of the originals
+    /// Folder for the results; must not be that of the originals
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// A mask for all photos: white is erased
+    /// One mask for all photos; white is erased
     #[arg(long, value_name = "FILE", group = "what")]
     mask: Option<PathBuf>,
 
-    /// A folder of masks, each named as its photo is (any ending)
+    /// A folder of masks named after their photos (any extension)
     #[arg(long, value_name = "DIR", group = "what")]
     masks: Option<PathBuf>,
 
-    /// A box for all photos, in pixels from the top left corner
+    /// One box for all photos, in pixels from the top left corner
     #[arg(long, value_name = "X,Y,W,H", group = "what", allow_hyphen_values = true, value_parser = service::parse_box)]
     bbox: Option<[i64; 4]>,
 
-    /// The subject of each photo
+    /// Erase the subject of each photo
     #[arg(long, group = "what")]
     subject: bool,
 
-    /// Pixels by which the region grows on all sides
+    /// Pixels by which to grow the region on all sides
     #[arg(long, value_name = "0..32", default_value_t = 8, value_parser = clap::value_parser!(u32).range(0..=32))]
     dilation: u32,
 
@@ -67,60 +67,60 @@ pub struct Erase {
     #[arg(long, value_enum, default_value_t = Format::Own)]
     format: Format,
 
-    /// Address of the service
+    /// URL of the service
     #[arg(long, value_name = "URL", env = "LACUNA_SERVER", default_value = "http://127.0.0.1:8080")]
     server: String,
 
-    /// The token, better given by the variable: arguments can be seen by others on the machine
+    /// The token; prefer the variable, since other users of the machine can see arguments
     #[arg(long, env = "LACUNA_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<String>,
 
-    /// Photos that are sent at once
+    /// Photos to send at once
     #[arg(short, long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
 
-    /// Take the folders in folders too, and keep the tree
+    /// Search folders recursively and keep their structure
     #[arg(short, long)]
     recursive: bool,
 
-    /// Go on when all is done, and take what is new or has changed, until Ctrl-C
+    /// Keep running and process new or changed photos until Ctrl-C
     #[arg(long)]
     watch: bool,
 
-    /// Say what would be done, and do nothing
+    /// Show what would be done without doing it
     #[arg(short = 'n', long)]
     dry_run: bool,
 
-    /// Do again what is done, and replace files that did not come from here
+    /// Redo finished photos, and replace files that lacuna did not write
     #[arg(long)]
     overwrite: bool,
 
-    /// Seconds for which a photo is tried again while the service is away or busy
+    /// Seconds to keep retrying a photo while the service is unreachable or busy
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     patience: u64,
 
-    /// A line of JSON for each photo on standard output, and one for all at the end
+    /// Print a line of JSON for each photo to standard output, and a summary at the end
     #[arg(long)]
     json: bool,
 }
 
-/// The format of the results.
+/// Output formats, with the help text of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// That of each photo; PNG for HEIC
+    /// The photo's own; PNG for HEIC
     Own,
-    /// Lossless, with the photo's depth
+    /// Lossless, keeps the photo's bit depth
     Png,
-    /// Lossless, 8 bits a sample
+    /// Lossless, 8 bits per sample
     Webp,
-    /// Lossy; of a JPEG photo, what the region does not touch stays as it is
+    /// Lossy; in a JPEG photo, whatever the region does not touch is kept exactly
     Jpg,
 }
 
-/// Does what was asked; the status is 1 where anything failed, and 130 where Ctrl-C ended it.
+/// Runs the command. The exit status is 1 if any photo failed and 130 after Ctrl-C.
 ///
 /// # Errors
-/// A message where nothing could be begun.
+/// A message if the run cannot start or must be aborted, for instance because the token is not accepted.
 pub async fn run(asked: Erase) -> Result<ExitCode, String> {
     let token = asked.token.clone().ok_or("no token: set LACUNA_TOKEN")?;
     let server = Server::new(&asked.server, &token, Duration::from_secs(asked.patience))?;
@@ -131,7 +131,7 @@ pub async fn run(asked: Erase) -> Result<ExitCode, String> {
     let interrupted = tokio::signal::ctrl_c();
     let server = Arc::new(server);
     tokio::select! {
-        // First, so that nothing is begun any more.
+        // Polled first, so that nothing new is started after Ctrl-C.
         biased;
         _ = interrupted => {
             eprintln!("lacuna: interrupted; what is done is done, and the rest is as it was");
@@ -141,18 +141,18 @@ pub async fn run(asked: Erase) -> Result<ExitCode, String> {
     }
 }
 
-/// All photos, and with `--watch` those that come.
+/// Processes all photos, and with `--watch` those that appear later.
 async fn all(asked: &Erase, out: &Path, server: &Arc<Server>) -> Result<ExitCode, String> {
     let mut report = Report::new(asked.json);
     let mut watch = asked.watch.then(watch::Watch::default);
     loop {
         let mut jobs = plan::jobs(asked, out)?;
         if let Some(watch) = &mut watch {
-            // One without its mask waits for it.
+            // A photo whose mask is missing waits for it.
             jobs.retain(|job| job.problem.is_none() && watch.settled(&job.photo));
         }
         if asked.dry_run {
-            // Nothing may be made, the folder included.
+            // A dry run must not even create the folder.
             let ledger = Ledger::read(out);
             jobs.into_iter().for_each(|job| report.tell(&job, &preview(asked, &job, &ledger)));
             return Ok(report.finish());
@@ -175,7 +175,7 @@ async fn erase_all(
     report: &mut Report,
 ) -> Result<(), String> {
     let places = Arc::new(Semaphore::new(asked.jobs.into()));
-    // Dropped on Ctrl-C, it ends what is under way.
+    // Dropping it on Ctrl-C aborts the requests in flight.
     let mut under_way = JoinSet::new();
     for job in jobs {
         let place = Arc::clone(&places).acquire_owned().await.map_err(|error| error.to_string())?;
@@ -205,15 +205,15 @@ fn take(done: Result<(Job, Outcome), tokio::task::JoinError>, report: &mut Repor
     }
 }
 
-/// What is sent for a photo, and what it is known by.
+/// What to send for a photo, and the key of its result.
 struct Work {
     photo: Vec<u8>,
     region: Region,
-    /// SHA-256 of all that the result depends on.
+    /// SHA-256 of everything the result depends on: settings, mask and photo.
     key: String,
 }
 
-/// A file that is not larger than the service takes.
+/// Reads a file of at most [`MAX_BYTES`].
 fn file(path: &Path) -> Result<Vec<u8>, Failure> {
     let of = |error: std::io::Error| Failure::of(format!("{}: {error}", path.display()));
     if fs::metadata(path).map_err(of)?.len() > MAX_BYTES {
@@ -225,7 +225,7 @@ fn file(path: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(of)
 }
 
-/// What is to be erased from a photo with this mask, or none.
+/// The region to erase; a mask takes precedence over a box.
 fn region(asked: &Erase, mask: Option<&Path>) -> Result<Region, Failure> {
     match (mask, asked.bbox) {
         (Some(mask), _) => file(mask).map(Region::Mask),
@@ -248,7 +248,7 @@ fn read(asked: &Erase, job: &Job) -> Result<Work, Failure> {
     Ok(Work { photo, region, key: ledger::hex(&hash.finalize()) })
 }
 
-/// Whether there is anything to do for a photo, and whether it may be done.
+/// Whether a photo still needs its result. An error if that would overwrite a foreign file.
 fn needed(asked: &Erase, job: &Job, work: &Work, ledger: &Ledger) -> Result<bool, Failure> {
     if asked.overwrite {
         return Ok(true);
@@ -272,7 +272,7 @@ fn preview(asked: &Erase, job: &Job, ledger: &Ledger) -> Outcome {
     }
 }
 
-/// One photo, from its file to that of its result.
+/// Processes one photo from file to file.
 async fn erase(asked: &Erase, job: &Job, server: &Server, ledger: &Ledger) -> Outcome {
     let work = match read(asked, job).and_then(|work| Ok((needed(asked, job, &work, ledger)?, work))) {
         Ok((false, _)) => return Outcome::Skipped,
@@ -289,7 +289,7 @@ async fn erase(asked: &Erase, job: &Job, server: &Server, ledger: &Ledger) -> Ou
     }
 }
 
-/// Writes a file that is there wholly or not at all.
+/// Writes a file atomically: synced under a temporary name, then renamed.
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
@@ -300,7 +300,7 @@ fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     fs::rename(&unfinished.0, path)
 }
 
-/// A file that goes away unless it is renamed.
+/// A temporary file, deleted on drop unless renamed.
 struct Unfinished(PathBuf);
 
 impl Drop for Unfinished {
@@ -309,7 +309,7 @@ impl Drop for Unfinished {
     }
 }
 
-/// Standard input to standard output.
+/// Erases from the photo on standard input and writes the result to standard output.
 async fn through_pipe(asked: &Erase, server: &Server) -> Result<ExitCode, String> {
     if asked.paths.len() > 1 || asked.out.is_some() || asked.masks.is_some() || asked.watch {
         return Err("- stands alone: without other photos, --out, --masks and --watch".to_owned());

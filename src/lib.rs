@@ -1,37 +1,37 @@
-//! Erases regions of photos: a gateway that decodes, masks, cuts windows, composites and encodes, in
-//! front of NVIDIA Triton, which runs the networks.
+//! Erases regions of photos: a gateway that decodes, masks, cuts windows, composites and encodes, in front of
+//! NVIDIA Triton, which runs the models.
 
-/// The whole service: built from its settings, run until it is told to end.
+/// The whole service: built from its settings, run, and drained at shutdown.
 pub mod app;
-/// What the program does beside serving.
+/// Commands other than serving.
 pub mod command;
-/// Putting a fill into the photo.
+/// Blends a fill into the photo.
 pub mod composite;
-/// Settings.
+/// Settings: flags, environment variables and their checks.
 pub mod config;
-/// A folder of photos through the API, as any client would send them.
+/// `lacuna erase`: sends a folder of photos through the API.
 pub mod erase;
-/// Admission: how much may be worked on at once.
+/// Admission control: how much may be in flight at once.
 pub mod gate;
-/// Rectangles of pixels.
+/// Pixel rectangles.
 pub mod geometry;
-/// The API over HTTP.
+/// The HTTP API.
 pub mod http;
-/// The way of a request.
+/// The pipeline of a request.
 pub mod inpaint;
-/// Which pixels are to be filled.
+/// Bitmaps of the pixels to fill.
 pub mod mask;
-/// Photos: decoding and encoding.
+/// Decoding and encoding of photos.
 pub mod picture;
-/// This process beside others on its machine.
+/// Process-wide matters: environment, file limits, memory.
 pub mod process;
 #[cfg(test)]
 mod rooms;
-/// Logs and metrics.
+/// Logs, metrics and traces.
 pub mod telemetry;
-/// Between the photo and the model.
+/// Converts between the photo and a model's input and output.
 pub mod tile;
-/// Typed calls to the networks on Triton.
+/// Typed calls to the models on Triton.
 pub mod triton;
-/// Which squares of the photo the model sees.
+/// Chooses the squares of the photo that the model sees.
 pub mod window;

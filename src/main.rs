@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Erases anything from a photo: `POST /inpaint`, in front of NVIDIA Triton.
 ///
-/// Without a command, serves.
+/// Serves if no command is given.
 #[derive(Parser)]
 #[command(version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -20,43 +20,43 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Erases from photos and folders of photos, through a gateway that runs
+    /// Erases from photos and folders of photos through a running gateway
     Erase(Box<erase::Erase>),
-    /// Prints completions for a shell
+    /// Prints shell completions
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Prints the manual page of `lacuna erase`
+    /// Prints the man page of `lacuna erase`
     Man,
-    /// Ends with 0 if the gateway of these settings lives; for containers
+    /// Exits with 0 if the gateway with these settings is alive; for container health checks
     Health,
-    /// Tokens of callers
+    /// Manages callers' tokens
     Token {
         #[command(subcommand)]
         command: Token,
     },
-    /// Decodes a HEIC file from standard input; for the gateway's own use
+    /// Decodes a HEIC file from standard input; for internal use
     #[command(name = picture::HEIC_COMMAND, hide = true)]
     DecodeHeic {
-        /// Bytes of memory that it may take
+        /// Memory limit in bytes
         memory: u64,
-        /// Milliseconds that it may take
+        /// Time limit in milliseconds
         milliseconds: u64,
     },
 }
 
 #[derive(Subcommand)]
 enum Token {
-    /// Makes a token: shows it, and prints the line for LACUNA_TOKENS_FILE
+    /// Creates a token, shows it, and prints its line for LACUNA_TOKENS_FILE
     New {
-        /// What logs and metrics will call the caller
+        /// The caller's name in logs
         name: String,
     },
 }
 
 fn main() -> ExitCode {
-    // SAFETY: nothing has been started.
+    // SAFETY: no other thread has been started.
     unsafe { process::unset_empty_settings() };
     let cli = Cli::parse();
     let done = match cli.command {

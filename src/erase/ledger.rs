@@ -1,4 +1,4 @@
-//! What is done already: a file beside the results that says what each was made of.
+//! Remembers what is done, in a file beside the results that records what each was made from.
 
 use std::{
     collections::HashMap,
@@ -11,42 +11,42 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Its name, in the folder of results.
+/// The ledger's name in the folder of results.
 const NAME: &str = ".lacuna-done.jsonl";
 
-/// What is known of a result.
+/// One line of the ledger.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Entry {
-    /// The result's path below the folder.
+    /// The result's path, relative to the folder.
     name: String,
-    /// What it was made of, as one SHA-256.
+    /// SHA-256 of everything it was made from.
     key: String,
-    /// The SHA-256 of the result.
+    /// SHA-256 of the result, to detect later changes to it.
     result: String,
 }
 
-/// The results of a folder. Only ever added to, a line at a time: what a sudden end leaves half a line of is done again.
+/// The ledger of a folder. Append-only: if a crash cuts a line short, that photo is redone.
 #[derive(Debug)]
 pub struct Ledger {
     entries: Mutex<HashMap<String, Entry>>,
     file: Mutex<Option<File>>,
 }
 
-/// What stands where a result would go.
+/// What is at the path of a result.
 #[derive(Debug, PartialEq, Eq)]
 pub enum State {
     /// Nothing.
     Missing,
-    /// The same result.
+    /// The result, up to date.
     Same,
-    /// A result from here, of another photo or with other settings.
+    /// Our result for another version of the photo or other settings.
     Ours,
-    /// A file that did not come from here, or was changed since.
+    /// A file that we did not write, or that was changed since.
     Foreign,
 }
 
 impl Ledger {
-    /// What the folder's file says; nothing, where there is none.
+    /// Loads the ledger without creating one; empty if there is none.
     pub fn read(out: &Path) -> Self {
         let text = fs::read_to_string(out.join(NAME)).unwrap_or_default();
         let entries = text.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
@@ -54,10 +54,10 @@ impl Ledger {
         Self { entries: Mutex::new(entries), file: Mutex::new(None) }
     }
 
-    /// The same, to be added to; makes the folder.
+    /// Loads the ledger for appending, creating it and the folder if needed.
     ///
     /// # Errors
-    /// A message where the folder cannot be written to.
+    /// A message if the folder is not writable.
     pub fn open(out: &Path) -> Result<Self, String> {
         let open = || {
             fs::create_dir_all(out)?;
@@ -73,7 +73,7 @@ impl Ledger {
         Ok(Self { file: Mutex::new(Some(file)), ..Self::read(out) })
     }
 
-    /// What stands in the place of the result `name`, which would be made of `key`.
+    /// Compares the file at `path` with the entry for `name`; `key` identifies what it should be made from.
     pub fn state(&self, name: &str, path: &Path, key: &str) -> State {
         let Ok(present) = fs::read(path) else {
             return if path.exists() { State::Foreign } else { State::Missing };
@@ -88,10 +88,10 @@ impl Ledger {
         }
     }
 
-    /// Notes that a result was written.
+    /// Records a result that was written.
     ///
     /// # Errors
-    /// Where the note cannot be written.
+    /// If the line cannot be appended.
     pub fn add(&self, name: &str, key: &str, result: &[u8]) -> std::io::Result<()> {
         let result = hex(&Sha256::digest(result));
         let entry = Entry { name: name.to_owned(), key: key.to_owned(), result };
@@ -105,7 +105,7 @@ impl Ledger {
     }
 }
 
-/// Bytes in hexadecimal.
+/// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

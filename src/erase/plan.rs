@@ -1,4 +1,4 @@
-//! Which photos there are, with which masks, and where their results go.
+//! Finds the photos and their masks, and decides where results go.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,32 +11,32 @@ use walkdir::WalkDir;
 
 use super::{Erase, Format};
 
-/// How the names of files begin that are not whole yet.
+/// Name prefix of temporary files. Its dot hides them from the search for photos.
 pub const UNFINISHED: &str = ".lacuna-";
 
-/// The endings of photos, as folders are searched for them.
+/// Extensions that mark a photo when searching a folder.
 const PHOTOS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "heic", "heif"];
-/// The endings of masks.
+/// Extensions tried for a mask, in this order.
 const MASKS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "heic", "heif"];
 
-/// A photo and what is to come of it.
+/// A photo to process.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// The photo's file.
+    /// Path of the photo.
     pub photo: PathBuf,
-    /// Its mask, where it has one of its own or all have the same.
+    /// Path of its mask, whether its own or shared.
     pub mask: Option<PathBuf>,
-    /// The result's file.
+    /// Path of the result.
     pub out: PathBuf,
-    /// The result's path below the folder of results.
+    /// Path of the result relative to the folder of results.
     pub name: String,
-    /// The result's format.
+    /// Format of the result.
     pub format: Written,
-    /// Why it cannot be done.
+    /// Why it cannot be processed, if so.
     pub problem: Option<String>,
 }
 
-/// A format that results are written in.
+/// The format of a result once [`Format::Own`] is resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     /// PNG.
@@ -48,7 +48,7 @@ pub enum Written {
 }
 
 impl Written {
-    /// That of a photo which begins with these bytes.
+    /// Resolves the requested format for a photo that starts with these bytes (12 suffice).
     pub fn of(asked: Format, begins: &[u8]) -> Self {
         match asked {
             Format::Webp => Self::WebP,
@@ -59,7 +59,7 @@ impl Written {
         }
     }
 
-    /// Its name in the API.
+    /// Value of the API's `format` field.
     pub fn field(self) -> &'static str {
         match self {
             Self::Png => "png",
@@ -68,7 +68,7 @@ impl Written {
         }
     }
 
-    /// A photo's name with an ending of this format: its own, where it is one.
+    /// A photo's name with this format's extension; kept if it already fits, as in `a.JPEG`.
     fn name(self, photo: &Path) -> PathBuf {
         let ending = photo.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
         let own = match self {
@@ -79,10 +79,10 @@ impl Written {
     }
 }
 
-/// All that there is to do, in the order of the paths; what cannot be done has its reason.
+/// Lists all photos in the order of the paths, including those that cannot be processed.
 ///
 /// # Errors
-/// A message where a path is not there, or cannot be read.
+/// A message if a path is missing or unreadable.
 pub fn jobs(asked: &Erase, out: &Path) -> Result<Vec<Job>, String> {
     let place = out.canonicalize().ok();
     let mut found = Vec::new();
@@ -100,7 +100,7 @@ pub fn jobs(asked: &Erase, out: &Path) -> Result<Vec<Job>, String> {
     Ok(jobs)
 }
 
-/// The photos below a folder, with their paths from there. The folder of results is left out.
+/// Finds the photos in a folder, with their paths relative to it. Skips the folder of results.
 fn below(
     folder: &Path,
     recursive: bool,
@@ -153,7 +153,7 @@ fn job(asked: &Erase, out: &Path, photo: PathBuf, name: &Path) -> Job {
     Job { photo, mask, out: out.join(&name), name: name.to_string_lossy().into_owned(), format, problem }
 }
 
-/// Two photos with one result, and a result in the place of an original, are not done.
+/// Refuses photos whose result would overwrite an original or another photo's result.
 fn refuse_clashes(jobs: &mut [Job]) {
     let originals: Vec<_> =
         jobs.iter().flat_map(|job| [Some(&job.photo), job.mask.as_ref()]).flatten().collect();

@@ -1,4 +1,4 @@
-//! What is told on the way: a bar where somebody looks, lines of JSON for programs, a summary.
+//! Progress output: a bar on a terminal, JSON lines for programs, and a summary.
 
 use std::{io::IsTerminal, process::ExitCode, time::Instant};
 
@@ -7,24 +7,24 @@ use serde_json::{Value, json};
 
 use super::{plan::Job, service::Failure};
 
-/// How it went with a photo.
+/// What happened to a photo.
 pub enum Outcome {
     /// The result was written.
     Done {
-        /// The model that filled it.
+        /// Label of the model that filled it.
         model: String,
-        /// What the service wants known.
+        /// The service's warning, if any.
         warning: Option<String>,
     },
-    /// The same result is there already.
+    /// The result was up to date.
     Skipped,
-    /// It would be done.
+    /// Dry run: it would be processed.
     Planned,
-    /// It has no result.
+    /// It has no result, for this reason.
     Failed(Failure),
 }
 
-/// Tells of every photo, and of all.
+/// Reports each photo and keeps the totals.
 pub struct Report {
     json: bool,
     bar: Option<ProgressBar>,
@@ -36,12 +36,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report that begins now.
+    /// Starts the clock; `json` selects JSON lines.
     pub fn new(json: bool) -> Self {
         Self { json, bar: None, begun: Instant::now(), done: 0, skipped: 0, planned: 0, failed: 0 }
     }
 
-    /// Begins with so many photos.
+    /// Starts a batch of photos with a fresh progress bar.
     pub fn begin(&mut self, photos: usize) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
@@ -54,14 +54,14 @@ impl Report {
         self.bar = Some(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())));
     }
 
-    /// Says which photo is begun.
+    /// Shows which photo was started last.
     pub fn at(&self, job: &Job) {
         if let Some(bar) = &self.bar {
             bar.set_message(job.name.clone());
         }
     }
 
-    /// Tells how it went with one.
+    /// Reports the outcome of one photo.
     pub fn tell(&mut self, job: &Job, outcome: &Outcome) {
         let (count, word) = match outcome {
             Outcome::Done { .. } => (&mut self.done, "done"),
@@ -90,7 +90,7 @@ impl Report {
         }
     }
 
-    /// Tells of all, and gives the status of the program.
+    /// Prints the summary and returns the exit status.
     pub fn finish(self) -> ExitCode {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

@@ -1,4 +1,4 @@
-//! The service, as any client sees it: a form goes there, a picture comes back; what may pass is tried again.
+//! A client of the API: sends a form, receives an image, and retries transient failures.
 
 use std::time::{Duration, Instant};
 
@@ -10,28 +10,28 @@ use reqwest::{
 use serde::Deserialize;
 use tokio::{sync::Mutex, time::sleep};
 
-/// How long a connection may take to be made.
+/// Connect timeout.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long a whole request may take: more than any service gives itself.
+/// Timeout of a whole request, longer than any service's own deadline.
 const REQUEST: Duration = Duration::from_mins(10);
-/// The pause before the first further attempt where the service names none, and the longest.
+/// First and longest backoff between attempts, for failures without `retry-after`.
 const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// How often a failure of the service's own is tried again: it may be the photo's after all.
+/// Retries after a 500 or 504. Few, as the photo itself may be the cause.
 const OWN_FAILURES: u32 = 2;
 
-/// What is to be erased.
+/// What to erase.
 pub enum Region {
-    /// The white of a mask, which is a file.
+    /// The white part of a mask, as an encoded image.
     Mask(Vec<u8>),
-    /// x, y, width, height.
+    /// Left, top, width and height, in pixels.
     Box([i64; 4]),
-    /// The subject.
+    /// The photo's subject, found by the service.
     Subject,
 }
 
 impl Region {
-    /// What kind it is, with the box.
+    /// Its kind, with the coordinates if it is a box: part of the ledger's key.
     pub fn name(&self) -> String {
         match self {
             Self::Mask(_) => "mask".to_owned(),
@@ -40,7 +40,7 @@ impl Region {
         }
     }
 
-    /// The mask's file, if there is one.
+    /// The encoded mask; empty for other kinds.
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Mask(file) => file,
@@ -49,44 +49,44 @@ impl Region {
     }
 }
 
-/// Reads `X,Y,W,H`.
+/// Parses `X,Y,W,H`.
 ///
 /// # Errors
-/// A message where it is not that.
+/// A message that names the expected form.
 pub fn parse_box(text: &str) -> Result<[i64; 4], String> {
     let sides: Result<Vec<i64>, _> = text.split(',').map(|side| side.trim().parse()).collect();
     sides.ok().and_then(|sides| sides.try_into().ok()).ok_or_else(|| "four whole numbers: X,Y,W,H".to_owned())
 }
 
-/// What came back.
+/// A successful response.
 pub struct Answer {
-    /// The result's file.
+    /// The encoded result.
     pub picture: Vec<u8>,
-    /// The model that filled it.
+    /// Label of the model that filled it.
     pub model: String,
-    /// What the service wants known.
+    /// The service's warning, if any.
     pub warning: Option<String>,
 }
 
 /// Why a photo has no result.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// What went wrong, for people.
+    /// What went wrong, for humans.
     pub message: String,
-    /// The service's name for it, if it has one.
+    /// The service's error code, if it sent one.
     pub code: Option<String>,
-    /// Whether no other photo would fare better.
+    /// Whether every other photo would fail the same way.
     pub fatal: bool,
 }
 
 impl Failure {
-    /// One that the service knows nothing of.
+    /// A failure on our side, which concerns only this photo.
     pub fn of(message: String) -> Self {
         Self { message, code: None, fatal: false }
     }
 }
 
-/// The body of an error.
+/// The body of an error response.
 #[derive(Deserialize)]
 struct Told {
     error: String,
@@ -94,21 +94,21 @@ struct Told {
     request_id: String,
 }
 
-/// A service at an address.
+/// A service at a URL.
 pub struct Server {
     client: Client,
     url: Url,
     token: String,
     patience: Duration,
-    /// Not before then is anything sent: one answer that says when is for all.
+    /// Nothing is sent before this time: a `retry-after` to one request holds back all of them.
     open_from: Mutex<Instant>,
 }
 
 impl Server {
-    /// The service at `address`.
+    /// Prepares requests to the service at `address`; does not connect yet.
     ///
     /// # Errors
-    /// A message where that is no address.
+    /// A message if that is no HTTP URL.
     pub fn new(address: &str, token: &str, patience: Duration) -> Result<Self, String> {
         let address = format!("{}/", address.trim_end_matches('/'));
         let url = Url::parse(&address).and_then(|url| url.join("inpaint"));
@@ -116,17 +116,17 @@ impl Server {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("--server {address}: http://… or https://…"));
         }
-        // Once for the process; a second call finds the first's.
+        // Fails harmlessly if a provider is installed already.
         let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().connect_timeout(CONNECT).timeout(REQUEST).build();
         let client = client.map_err(|error| error.to_string())?;
         Ok(Self { client, url, token: token.to_owned(), patience, open_from: Mutex::new(Instant::now()) })
     }
 
-    /// Sends a photo until it has an answer, or patience ends.
+    /// Sends a photo, retrying transient failures until `patience` runs out.
     ///
     /// # Errors
-    /// [`Failure`] where there is none.
+    /// The last [`Failure`].
     pub async fn inpaint(
         &self,
         photo: Vec<u8>,
@@ -210,7 +210,7 @@ async fn refusal(response: Response) -> Failure {
 }
 
 fn unreachable(error: &reqwest::Error) -> Failure {
-    // The innermost cause says most: "Connection refused".
+    // The innermost cause is the most telling: "Connection refused".
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;

@@ -1,4 +1,4 @@
-//! Watching folders by looking at them: that works on every file system, also over a network.
+//! Watches folders by polling, which works on every file system, including network shares.
 
 use std::{
     collections::HashMap,
@@ -7,20 +7,20 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// How often is looked.
+/// Polling interval.
 pub const LOOK: Duration = Duration::from_secs(2);
 
 type Stamp = (u64, Option<SystemTime>);
 
-/// What was seen of each file when it was looked at last, and whether it was taken then.
+/// The last stamp (size and modification time) of each file, and whether the file was processed with it.
 #[derive(Default)]
 pub struct Watch {
     seen: HashMap<PathBuf, (Stamp, bool)>,
 }
 
 impl Watch {
-    /// Whether a file is to be taken: it is as it was when it was looked at before, so that nobody writes it any more,
-    /// and was not taken as it is.
+    /// Whether to process a file: its stamp has not changed since the last poll, so it is no longer being
+    /// written, and it has not been processed with that stamp.
     pub fn settled(&mut self, path: &Path) -> bool {
         let Ok(metadata) = fs::metadata(path) else { return false };
         let stamp = (metadata.len(), metadata.modified().ok());
