@@ -1,4 +1,4 @@
-//! Putting a fill into the photo: under the mask only, and softly at its border.
+//! Blends a fill into the photo: under the mask only, feathered at its edge.
 
 use rayon::prelude::*;
 
@@ -8,37 +8,36 @@ use crate::{
     picture::{Picture, SamplesMut, luma},
 };
 
-/// The most pixels over which a fill fades into the photo.
+/// Widest feather, in pixels.
 const MAX_FADE: u32 = 8;
 
-/// How much of the fill each pixel of a hole takes.
+/// Blend weights of the fill in each pixel of a hole.
 ///
-/// The caller's mask, and what dilation adds next to it, is replaced wholly: what is erased reaches
-/// that far. In the outer half of the ring that dilation added, the fill fades into the photo.
+/// The caller's mask and the inner part of the ring added by dilation are replaced completely. In the outer
+/// half of the ring, but in no more than `MAX_FADE` pixels, the fill fades into the photo.
 #[derive(Clone, Debug)]
 pub struct Feather {
-    /// Growing sets; the last is the whole hole. A pixel takes one share of the fill for each set
-    /// that it is in.
+    /// Nested sets, the last of which is the whole hole. A pixel's weight is the number of sets it is in.
     steps: Vec<Mask>,
 }
 
 impl Feather {
-    /// For a mask and the radius of its dilation, in pixels.
+    /// For a mask and the radius in pixels to dilate it by.
     pub fn new(mask: &Mask, dilation: u32) -> Self {
         let fade = (dilation / 2).min(MAX_FADE);
-        // On all cores: these are most of what a mask costs.
+        // In parallel, since dilation is most of a mask's cost.
         Self {
             steps: (dilation - fade..=dilation).into_par_iter().map(|radius| mask.dilate(radius)).collect(),
         }
     }
 
-    /// The hole: the mask, dilated.
+    /// The hole: the dilated mask.
     pub fn hole(&self) -> &Mask {
         self.steps.last().expect("never built empty. This is a bug.")
     }
 
-    /// The shares of the fill, of [`Feather::whole`], that the pixels of row `y` from the column `left`
-    /// on take; none outside the hole.
+    /// The weights of the fill, out of [`Feather::whole`], in row `y` from column `left` on; zero outside the
+    /// hole.
     fn shares(&self, y: u32, left: u32, shares: &mut [u8]) {
         shares.fill(0);
         for step in &self.steps {
@@ -53,10 +52,10 @@ impl Feather {
     }
 }
 
-/// Puts `fill` into the picture, where `open` has a pixel.
+/// Blends `fill` into the pixels of `open`.
 ///
-/// `fill` holds the colours of `core`, RGB in row order. Alpha is left alone, and so is the colour of
-/// a wholly transparent pixel; a grey picture takes the fill's luma.
+/// `fill` holds the colours of `core`, RGB in row order. Alpha is left alone, and so is the colour of fully
+/// transparent pixels; a grey picture takes the fill's luma.
 pub fn paste(picture: &mut Picture, fill: &[u8], core: Rect, open: &Mask, feather: &Feather) {
     let (channels, alpha, width) = (picture.channels(), picture.has_alpha(), picture.width());
     let paste = Paste { fill, core, open, feather, channels, alpha, width };
@@ -110,11 +109,11 @@ impl Paste<'_> {
     }
 }
 
-/// A sample of a picture.
+/// A sample of a pixel, of either bit depth.
 trait Level: Copy + PartialEq {
     const ZERO: Self;
     fn from_eight(level: u8) -> Self;
-    /// `share` parts of `fill` and `whole - share` parts of this.
+    /// Weighted mean: `share` parts of `fill` and `whole - share` of `self`.
     fn mixed(self, fill: Self, share: u32, whole: u32) -> Self;
 }
 

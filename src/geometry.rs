@@ -1,8 +1,8 @@
-//! Rectangles of pixels.
+//! Pixel rectangles.
 
 use image::metadata::Orientation;
 
-/// A rectangle of pixels: the columns `x..right()` of the rows `y..bottom()`.
+/// A rectangle of pixels: columns `x..right()` of rows `y..bottom()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rect {
     /// The leftmost column.
@@ -16,22 +16,22 @@ pub struct Rect {
 }
 
 impl Rect {
-    /// The rectangle of a whole picture.
+    /// The rectangle of a whole image.
     pub fn of_size(width: u32, height: u32) -> Self {
         Self { x: 0, y: 0, width, height }
     }
 
-    /// The rectangle from `(x, y)`, included, to `(right, bottom)`, excluded.
+    /// From `(x, y)`, inclusive, to `(right, bottom)`, exclusive.
     pub fn from_edges(x: u32, y: u32, right: u32, bottom: u32) -> Self {
         Self { x, y, width: right - x, height: bottom - y }
     }
 
-    /// The column after the rightmost one.
+    /// One past the rightmost column.
     pub fn right(&self) -> u32 {
         self.x + self.width
     }
 
-    /// The row after the lowest one.
+    /// One past the bottom row.
     pub fn bottom(&self) -> u32 {
         self.y + self.height
     }
@@ -46,12 +46,12 @@ impl Rect {
         u64::from(self.width) * u64::from(self.height)
     }
 
-    /// Whether the two have a pixel in common.
+    /// Whether the two share a pixel.
     pub fn intersects(&self, other: &Rect) -> bool {
         self.x < other.right() && other.x < self.right() && self.y < other.bottom() && other.y < self.bottom()
     }
 
-    /// What this and `other` have in common, if they have anything.
+    /// The pixels that both share, if any.
     pub fn intersection(&self, other: &Rect) -> Option<Self> {
         self.intersects(other).then(|| {
             let (x, y) = (self.x.max(other.x), self.y.max(other.y));
@@ -59,7 +59,7 @@ impl Rect {
         })
     }
 
-    /// The smallest rectangle that holds both.
+    /// The bounding box of both.
     pub fn union(&self, other: &Rect) -> Self {
         Self::from_edges(
             self.x.min(other.x),
@@ -69,7 +69,7 @@ impl Rect {
         )
     }
 
-    /// This rectangle grown by `margin` on every side, but not beyond `within`.
+    /// Grows the rectangle by `margin` on every side, clipped to `within`.
     pub fn grown(&self, margin: u32, within: Rect) -> Self {
         Self::from_edges(
             self.x.saturating_sub(margin).max(within.x),
@@ -79,8 +79,7 @@ impl Rect {
         )
     }
 
-    /// Where this rectangle of a picture of `width` by `height` pixels lies once the picture is turned
-    /// as `orientation` says.
+    /// Where this rectangle ends up once its image of `width` by `height` pixels is turned by `orientation`.
     pub fn turned(&self, orientation: Orientation, (width, height): (u32, u32)) -> Self {
         let mirrored_x = || width - self.right();
         let mirrored_y = || height - self.bottom();

@@ -1,4 +1,4 @@
-//! Which pixels are to be filled: a set with one bit a pixel.
+//! Sets of pixels as bitmaps, one bit per pixel: masks, holes and what is still to be filled.
 
 mod components;
 mod dilate;
@@ -8,13 +8,13 @@ pub use sparse::Sparse;
 
 use crate::geometry::Rect;
 
-/// Pixels a word of the bit set holds.
+/// Pixels per word of the bitmap.
 const WORD: u32 = u64::BITS;
 
-/// A set of pixels of a picture, one bit each.
+/// A set of pixels of an image, one bit each.
 ///
-/// Rows are padded to whole 64-bit words; the padding is always zero, so that counting and comparing
-/// need not look at it. Bit `x % 64` of word `x / 64` is the pixel in column `x`.
+/// Rows are padded to whole 64-bit words. The padding is always zero, so counting and comparing can ignore
+/// it. Bit `x % 64` of word `x / 64` is the pixel in column `x`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mask {
     width: u32,
@@ -29,13 +29,13 @@ impl std::fmt::Debug for Mask {
 }
 
 impl Mask {
-    /// The empty set of a picture of `width` by `height` pixels.
+    /// The empty set for an image of `width` by `height` pixels.
     pub fn empty(width: u32, height: u32) -> Self {
         let words = width.div_ceil(WORD) as usize;
         Self { width, height, bits: vec![0; words * height as usize] }
     }
 
-    /// The pixels of `rect`, which must lie inside a picture of `width` by `height` pixels.
+    /// The pixels of `rect`, which must lie inside an image of `width` by `height` pixels.
     pub fn from_rect(width: u32, height: u32, rect: Rect) -> Self {
         let mut mask = Self::empty(width, height);
         for y in rect.y..rect.bottom() {
@@ -62,8 +62,8 @@ impl Mask {
         mask
     }
 
-    /// This set for a picture of another size, by nearest neighbour: each pixel of the result takes
-    /// the pixel under its centre.
+    /// Resamples the set to another image size by nearest neighbour: each pixel takes the one under its
+    /// centre.
     pub fn resized(&self, width: u32, height: u32) -> Self {
         if (width, height) == (self.width, self.height) {
             return self.clone();
@@ -83,12 +83,12 @@ impl Mask {
         mask
     }
 
-    /// Width of the picture, in pixels.
+    /// Width of the image, in pixels.
     pub fn width(&self) -> u32 {
         self.width
     }
 
-    /// Height of the picture, in pixels.
+    /// Height of the image, in pixels.
     pub fn height(&self) -> u32 {
         self.height
     }
@@ -98,24 +98,23 @@ impl Mask {
         self.row(y)[(x / WORD) as usize] >> (x % WORD) & 1 == 1
     }
 
-    /// How many pixels are in the set.
+    /// Number of pixels in the set.
     pub fn count(&self) -> u64 {
         self.bits.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
-    /// Whether no pixel is in the set.
+    /// Whether the set has no pixels.
     pub fn is_empty(&self) -> bool {
         self.bits.iter().all(|&word| word == 0)
     }
 
-    /// The smallest rectangle that holds the part of the set inside `rect`, if there is one.
+    /// The bounding box of the pixels inside `rect`, if any.
     pub fn bounds_within(&self, rect: Rect) -> Option<Rect> {
         let (mut left, mut right) = (rect.right(), rect.x);
         let (mut top, mut bottom) = (u32::MAX, 0);
         for y in rect.y..rect.bottom() {
             let row = self.row(y);
-            // Only what would make the rectangle wider is looked for, and where the rectangle has no
-            // width yet, all.
+            // Only search where a pixel would widen the box; while it has no width, that is the whole row.
             let first = next_set(row, rect.x, left);
             let last = last_set(row, right, rect.right());
             left = first.unwrap_or(left);
@@ -129,12 +128,12 @@ impl Mask {
         (top < bottom).then(|| Rect { x: left, y: top, width: right - left, height: bottom - top })
     }
 
-    /// Whether a pixel of the set lies inside `rect`.
+    /// Whether any pixel of the set lies inside `rect`.
     pub fn intersects(&self, rect: Rect) -> bool {
         (rect.y..rect.bottom()).any(|y| next_set(self.row(y), rect.x, rect.right()).is_some())
     }
 
-    /// How many pixels of the set lie inside `rect`.
+    /// Number of pixels of the set inside `rect`.
     pub fn count_within(&self, rect: Rect) -> u64 {
         (rect.y..rect.bottom())
             .map(|y| {
@@ -145,7 +144,7 @@ impl Mask {
             .sum()
     }
 
-    /// The part of the set inside `rect`, as a set of a picture of the size of `rect`.
+    /// The part of the set inside `rect`, as a set of that size.
     pub fn crop(&self, rect: Rect) -> Self {
         let mut mask = Self::empty(rect.width, rect.height);
         let shift = rect.x % WORD;
@@ -168,7 +167,7 @@ impl Mask {
         mask
     }
 
-    /// This set as a part of a picture of another size, in which it begins at `(left, top)` and fits.
+    /// The set moved to `(left, top)` in a larger image, where it must fit.
     pub fn placed(&self, (left, top): (u32, u32), (width, height): (u32, u32)) -> Self {
         assert!(left + self.width <= width && top + self.height <= height);
         let mut mask = Self::empty(width, height);
@@ -179,8 +178,7 @@ impl Mask {
         mask
     }
 
-    /// The pixel of the set that is nearest to `(x, y)`, and not further from it than `reach` in either
-    /// direction.
+    /// The pixel of the set nearest to `(x, y)`, at most `reach` away in either direction.
     fn nearest(&self, (x, y): (u32, u32), reach: u32) -> Option<(u32, u32)> {
         let rows = y.saturating_sub(reach)..(y + reach + 1).min(self.height);
         let (left, right) = (x.saturating_sub(reach), (x + reach + 1).min(self.width));
@@ -195,7 +193,7 @@ impl Mask {
         })
     }
 
-    /// Makes the set inside `rect` what it is in `other`, which has the same size.
+    /// Copies the part inside `rect` from `other`, which has the same size.
     pub fn copy_rect(&mut self, other: &Mask, rect: Rect) {
         assert_eq!((self.width, self.height), (other.width, other.height));
         for y in rect.y..rect.bottom() {
@@ -207,7 +205,7 @@ impl Mask {
         }
     }
 
-    /// Takes every pixel of `rect` out of the set.
+    /// Removes the pixels of `rect`.
     pub fn clear_rect(&mut self, rect: Rect) {
         for y in rect.y..rect.bottom() {
             let row = self.row_mut(y);
@@ -217,7 +215,7 @@ impl Mask {
         }
     }
 
-    /// Takes every pixel of `other`, a set of the same picture size, out of this one.
+    /// Removes the pixels of `other`, which has the same size.
     pub fn subtract(&mut self, other: &Mask) {
         assert_eq!((self.width, self.height), (other.width, other.height));
         for (word, other) in self.bits.iter_mut().zip(&other.bits) {
@@ -225,8 +223,8 @@ impl Mask {
         }
     }
 
-    /// Calls `each(x_start, x_end)` for every run of set pixels of row `y` between the columns
-    /// `left` (included) and `right` (excluded), from left to right.
+    /// Calls `each(start, end)` for every run of set pixels in row `y` within columns `left..right`, from
+    /// left to right; `end` is exclusive.
     pub fn runs(&self, y: u32, left: u32, right: u32, mut each: impl FnMut(u32, u32)) {
         let row = self.row(y);
         let mut x = left;
@@ -237,7 +235,7 @@ impl Mask {
         }
     }
 
-    /// The words of row `y`.
+    /// The words of row `y`, padding included.
     pub(crate) fn row(&self, y: u32) -> &[u64] {
         let words = self.width.div_ceil(WORD) as usize;
         &self.bits[y as usize * words..][..words]
@@ -249,12 +247,12 @@ impl Mask {
     }
 }
 
-/// The bits of a row's last word that are pixels, or `None` where all of them are.
+/// A mask of the bits in a row's last word that are not padding; `None` if none are padding.
 fn tail(width: u32) -> Option<u64> {
     (!width.is_multiple_of(WORD)).then(|| (1 << (width % WORD)) - 1)
 }
 
-/// The words that hold the columns `left..right`, each with the bits that do.
+/// Indices of the words that hold columns `left..right`, each with a mask of the bits in that range.
 fn words_of(left: u32, right: u32) -> impl Iterator<Item = (usize, u64)> {
     (left / WORD..right.div_ceil(WORD)).map(move |i| {
         let mut keep = u64::MAX;

@@ -1,5 +1,5 @@
-//! Between the photo and the model: what a window shows, as the model's input, and the model's answer
-//! at the photo's resolution.
+//! Converts between photo and model: a window as the model's input, and the model's output at the photo's
+//! resolution.
 
 mod detail;
 
@@ -20,12 +20,12 @@ use crate::{
     window::Window,
 };
 
-/// Mask levels of the inpainter's contract.
+/// Mask levels in the inpainter's contract.
 const HOLE: u8 = 255;
 const KNOWN: u8 = 0;
 
-/// What `window` shows of the picture while the pixels of `open` are still to be filled. Wholly
-/// transparent pixels count as hole too, since their colour means nothing.
+/// The model's input for `window` while the pixels of `open` are still to be filled. Fully transparent pixels
+/// count as hole, since their colour is meaningless.
 pub fn cut(picture: &Picture, open: &Mask, window: &Window) -> Tile {
     let source = window.source;
     let image = picture.rgb8(source);
@@ -49,15 +49,15 @@ pub fn cut(picture: &Picture, open: &Mask, window: &Window) -> Tile {
     }
 }
 
-/// The colours of the core of a window that is not scaled, RGB in row order, from the model's answer
-/// `[S, S, 3]`. Those of a scaled one are [`enlarged`].
+/// The core of an unscaled window, RGB in row order, from the model's output `[S, S, 3]`. For scaled windows
+/// see [`enlarged`].
 pub fn uncut(fill: &Array3<u8>, window: &Window) -> Vec<u8> {
     let (left, top) = padding(window.content(), window.side);
     let (source, core) = (window.source, window.core);
     part(fill, (left + core.x - source.x, top + core.y - source.y), (core.width, core.height))
 }
 
-/// A part of a square `[S, S, channels]`, in row order.
+/// Crops a square `[S, S, channels]`; the result is in row order.
 fn part(square: &Array3<u8>, (x, y): (u32, u32), (width, height): (u32, u32)) -> Vec<u8> {
     let channels = square.len_of(Axis(2));
     let mut part = Vec::with_capacity(width as usize * height as usize * channels);
@@ -68,8 +68,8 @@ fn part(square: &Array3<u8>, (x, y): (u32, u32), (width, height): (u32, u32)) ->
     part
 }
 
-/// The pixels of `rect` as the segmenter's input, `[1024, 1024, 3]` RGB, not keeping their proportions.
-/// What is transparent is shown over mid-grey.
+/// The segmenter's input `[1024, 1024, 3]`, RGB: the pixels of `rect`, stretched to fit. Transparency is
+/// shown over mid-grey.
 pub fn for_segmenter(picture: &Picture, rect: Rect) -> Array3<u8> {
     let size = (rect.width, rect.height);
     let options =
@@ -80,9 +80,9 @@ pub fn for_segmenter(picture: &Picture, rect: Rect) -> Array3<u8> {
     Array3::from_shape_vec((side, side, 3), small).expect("the size asked for. This is a bug.")
 }
 
-/// The subject in a photo of `width` by `height` pixels, from the segmenter's alpha `[1024, 1024]`:
-/// where alpha, scaled to the photo, is at least one half. Specks of less than a thousandth of all
-/// that was found are dropped. Empty where nothing was found.
+/// The subject in a photo of `width` by `height` pixels, from the segmenter's alpha `[1024, 1024]`: pixels
+/// whose scaled alpha is at least one half. Drops specks smaller than a thousandth of the total. Empty if
+/// nothing was found.
 pub fn subject(alpha: &Array2<u8>, width: u32, height: u32) -> Mask {
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
     let side = (SEGMENTER_SIDE, SEGMENTER_SIDE);
@@ -93,24 +93,24 @@ pub fn subject(alpha: &Array2<u8>, width: u32, height: u32) -> Mask {
     subject
 }
 
-/// The known part scaled down. What is hole has no weight, so that no edge of what is erased shows.
+/// Scales the known part down. Hole pixels have no weight, so no edge of what is erased bleeds in.
 fn shrink_known(image: &[u8], hole: &[u8], source: Rect, to: (u32, u32)) -> Vec<u8> {
     let weighted: Vec<u8> = image
         .chunks_exact(3)
         .zip(hole)
         .flat_map(|(rgb, hole)| [rgb[0], rgb[1], rgb[2], HOLE - hole])
         .collect();
-    // Hamming is nearly as sharp as bicubic and, having no negative lobes, safe beside zero weights.
+    // Hamming is nearly as sharp as bicubic and, without negative lobes, safe next to zero weights.
     let options =
         ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Hamming)).use_alpha(true);
     let small = resize::<U8x4>(&weighted, (source.width, source.height), to, options);
     small.chunks_exact(4).flat_map(|rgba| [rgba[0], rgba[1], rgba[2]]).collect()
 }
 
-/// The hole scaled down: a pixel is hole if any pixel under it is.
+/// Scales the hole down: a pixel is hole if any pixel under it is.
 fn shrink_hole(hole: &[u8], source: Rect, (width, height): (u32, u32)) -> Vec<u8> {
     let mut small = vec![KNOWN; width as usize * height as usize];
-    // The pixels of the result that lie over source pixel `i`.
+    // The pixels of the result that overlap source pixel `i`.
     let over = |i: u32, from: u32, to: u32| {
         let first = u64::from(i) * u64::from(to) / u64::from(from);
         let last = (u64::from(i + 1) * u64::from(to)).div_ceil(u64::from(from));
@@ -128,13 +128,13 @@ fn shrink_hole(hole: &[u8], source: Rect, (width, height): (u32, u32)) -> Vec<u8
     small
 }
 
-/// Columns and rows that padding puts before the content.
+/// Columns and rows of padding before the content.
 fn padding((width, height): (u32, u32), side: u32) -> (u32, u32) {
     ((side - width) / 2, (side - height) / 2)
 }
 
-/// `content`, `channels` interleaved, in the middle of a square, mirrored at its edges (the edge pixel
-/// itself is not repeated) as often as it takes to fill the square.
+/// Centres `content` (interleaved) in a square and mirrors it at its edges as often as needed to fill the
+/// square. The edge pixel itself is not repeated.
 fn padded(content: Vec<u8>, (width, height): (u32, u32), side: u32) -> Array3<u8> {
     let channels = content.len() / (width as usize * height as usize);
     let shape = (side as usize, side as usize, channels);
@@ -159,15 +159,15 @@ fn padded(content: Vec<u8>, (width, height): (u32, u32), side: u32) -> Array3<u8
     Array3::from_shape_vec(shape, square).expect("whole rows. This is a bug.")
 }
 
-/// The pixel that a mirror at both ends of `0..length` shows at `i`.
+/// Maps `i` into `0..length` by mirroring at both ends.
 fn mirrored(i: i64, length: u32) -> usize {
     let period = (2 * i64::from(length) - 2).max(1);
     let i = i.rem_euclid(period);
     i.min(period - i).min(i64::from(length) - 1) as usize
 }
 
-/// `from`, samples of pixels `P`, at another size. Typed, since the untyped call compiles the resizer for
-/// every pixel type there is.
+/// Resizes samples of pixel type `P`. Generic, because the untyped call compiles the resizer for every pixel
+/// type.
 fn resize<P: PixelTrait>(
     from: &[u8],
     (width, height): (u32, u32),

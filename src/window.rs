@@ -1,46 +1,46 @@
-//! Which squares of the photo the model sees, and in which order.
+//! Chooses the squares of the photo that the model sees, and their order.
 //!
-//! The model takes squares of a few sizes. A hole is shown to it at the photo's own resolution with
-//! what surrounds it, in the smallest square that holds both; several holes that fit one square share
-//! it. A hole too large for the largest square is followed piece by piece when it is thin (a power
-//! line), and otherwise shown scaled down. Everything here is a function of the mask alone.
+//! The model takes squares of a few sizes. A hole is shown at the photo's own resolution, with context, in
+//! the smallest square that holds both; several holes that fit one square share it. A hole too large for the
+//! largest square is followed piece by piece if it is thin (a power line), and scaled down otherwise. The
+//! plan depends on the mask alone.
 
 use crate::{
     geometry::Rect,
     mask::{Mask, Sparse},
 };
 
-/// The sides a window may have, in pixels of the model's input. Few, so that requests share batches.
+/// Allowed window sides, in pixels of the model's input. Few, so that Triton can batch across requests.
 pub const SIDES: [u32; 4] = [256, 512, 768, 1024];
 
 /// The largest of [`SIDES`].
 pub const MAX_SIDE: u32 = SIDES[SIDES.len() - 1];
 
-/// The most windows one photo is given.
+/// Most windows per photo.
 pub const MAX_WINDOWS: usize = 16;
 
-/// Holes closer than twice this, in pixels, are one group from the start.
+/// Holes less than twice this apart, in pixels, are grouped from the start.
 const GROUPING: u32 = 16;
 
-/// The most groups that are compared pair by pair.
+/// Most groups that are compared pairwise.
 const MAX_GROUPS: usize = 256;
 
-/// A square that the model fills in one call.
+/// A square to fill in one call of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The part of the photo that is shown. Not a square where the photo is smaller than one.
+    /// The part of the photo shown. Not square where the photo is too small.
     pub source: Rect,
-    /// Side of the model's input, in pixels: one of [`SIDES`]. `source` is scaled down to fit where
-    /// its longest side is greater, never up; what it leaves free is padded.
+    /// Side of the model's input, in pixels: one of [`SIDES`]. A `source` whose longer side exceeds it is
+    /// scaled down, a smaller one never up; the rest of the input is padding.
     pub side: u32,
-    /// The part of `source` whose hole is taken from the model's answer.
+    /// The part of `source` whose hole is filled from the model's output.
     pub core: Rect,
-    /// Windows of one wave may be filled at the same time; each wave sees what those before filled.
+    /// Windows of one wave can be filled concurrently; each wave sees the fills of those before.
     pub wave: usize,
 }
 
 impl Window {
-    /// Width and height of the photo's content in the model's input, in pixels.
+    /// Size of the photo's content in the model's input, in pixels, without padding.
     pub fn content(&self) -> (u32, u32) {
         let longest = self.source.longest();
         if longest <= self.side {
@@ -53,14 +53,14 @@ impl Window {
         (scaled(self.source.width), scaled(self.source.height))
     }
 
-    /// Whether the model sees less than the photo's own resolution.
+    /// Whether the photo is scaled down for the model.
     pub fn is_scaled(&self) -> bool {
         self.source.longest() > self.side
     }
 }
 
-/// The windows that fill `mask`, which has the size of the photo, in the order of their waves. Every
-/// pixel of the mask lies in the core of one of them at least. Empty for an empty mask.
+/// Plans the windows that fill `mask`, which has the photo's size, in the order of their waves. Every pixel
+/// of the mask is in the core of at least one. Empty for an empty mask.
 pub fn plan(mask: &Mask) -> Vec<Window> {
     let photo = Rect::of_size(mask.width(), mask.height());
     let open = Sparse::from(mask);
@@ -76,7 +76,7 @@ pub fn plan(mask: &Mask) -> Vec<Window> {
     windows
 }
 
-/// The boxes of the mask's connected parts, near ones together.
+/// Bounding boxes of the mask's connected components, with near ones grouped.
 fn groups(mask: &Mask, sparse: &Sparse) -> Vec<Rect> {
     let mut grown = mask.dilate(GROUPING);
     loop {
@@ -88,7 +88,7 @@ fn groups(mask: &Mask, sparse: &Sparse) -> Vec<Rect> {
     }
 }
 
-/// Joins two groups wherever one window for both costs the model no more than one for each.
+/// Merges groups as long as one window for both costs the model no more than one for each.
 fn join_where_cheaper(groups: &mut Vec<Rect>, photo: Rect) {
     let cost = |hole: &Rect| fitting_side(*hole, photo).map(|side| u64::from(side).pow(2));
     let mut costs: Vec<_> = groups.iter().map(cost).collect();
@@ -102,8 +102,8 @@ fn join_where_cheaper(groups: &mut Vec<Rect>, photo: Rect) {
             i += 1;
             continue;
         };
-        // The joined group may now suit one that was passed over: those before it, which suit none of
-        // the others, are compared with it alone.
+        // The merged group may now match one that was passed over. Those before it match none of the others,
+        // so comparing them with it is enough.
         let mut pair = Some((i, j));
         while let Some((first, second)) = pair {
             let joined = groups.remove(second);
@@ -116,8 +116,8 @@ fn join_where_cheaper(groups: &mut Vec<Rect>, photo: Rect) {
     }
 }
 
-/// Joins the two groups whose common box is the smallest, and tells which group that now is: those before
-/// it are as they were.
+/// Merges the two groups with the smallest common box. Returns the index of the result; groups before it are
+/// unchanged.
 fn join_nearest(groups: &mut Vec<Rect>) -> usize {
     let pairs = (0..groups.len()).flat_map(|i| (i + 1..groups.len()).map(move |j| (i, j)));
     let nearest = pairs.min_by_key(|&(i, j)| (groups[i].union(&groups[j]).area(), i, j));
@@ -127,23 +127,23 @@ fn join_nearest(groups: &mut Vec<Rect>) -> usize {
     i
 }
 
-/// The windows of the groups so far. Groups are joined one by one until their windows are few enough; what
-/// is before a joined group stays, and what is behind it is given back pixel by pixel. A copy of the set for
-/// each try would cost more than all the rest, and a caller chooses how many tries there are.
+/// The windows of the groups so far. Groups are merged one by one until their windows are few enough: those
+/// before the merged group keep theirs, those after are undone pixel by pixel. Copying the set for each try
+/// would dominate the cost, and callers control the number of tries.
 struct Cover {
     mask: Sparse,
     photo: Rect,
-    /// What no window fills yet.
+    /// Pixels that no window fills yet.
     open: Sparse,
     windows: Vec<Window>,
-    /// How many windows there were after each group.
+    /// Number of windows after each group.
     ends: Vec<usize>,
 }
 
 impl Cover {
-    /// Adds the windows of the groups that have none yet, and says whether they stay within
-    /// [`MAX_WINDOWS`]. Ends with the first window too many: the rest would not make them fewer. A pixel
-    /// that an earlier window fills is left to it.
+    /// Adds windows for the groups without any and returns whether they fit in [`MAX_WINDOWS`]. Stops at the
+    /// first window too many, as further groups only add more. A pixel that an earlier window fills stays
+    /// with it.
     fn reaches(&mut self, groups: &[Rect]) -> bool {
         for group in &groups[self.ends.len().min(groups.len())..] {
             if self.windows.len() > MAX_WINDOWS {
@@ -161,7 +161,7 @@ impl Cover {
         self.windows.len() <= MAX_WINDOWS
     }
 
-    /// Takes back the windows of the group `from` and of those behind it.
+    /// Undoes the windows of group `from` and all later groups.
     fn reopen(&mut self, from: usize) {
         self.ends.truncate(from);
         self.keep(self.ends.last().copied().unwrap_or(0));
@@ -172,11 +172,11 @@ impl Cover {
         self.windows.push(window);
     }
 
-    /// Takes back all windows but the first `count`.
+    /// Undoes all windows but the first `count`.
     fn keep(&mut self, count: usize) {
         let undone: Vec<Rect> = self.windows.split_off(count).iter().map(|window| window.core).collect();
         let Some(all) = undone.iter().copied().reduce(|a, b| a.union(&b)) else { return };
-        // Windows that lie over each other are taken back at once.
+        // Overlapping windows are undone together.
         if undone.iter().map(Rect::area).sum::<u64>() < all.area() {
             undone.into_iter().for_each(|core| self.refill(core));
         } else {
@@ -184,7 +184,7 @@ impl Cover {
         }
     }
 
-    /// Makes what is open inside `rect` what no window fills.
+    /// Recomputes which pixels inside `rect` are open.
     fn refill(&mut self, rect: Rect) {
         self.open.copy_rect(&self.mask, rect);
         for window in &self.windows {
@@ -194,14 +194,14 @@ impl Cover {
         }
     }
 
-    /// Adds windows at the photo's own resolution along a hole that is long and thin, of the smallest side
-    /// for which each sees at most a third of its square as hole, and says whether there is such a side
-    /// within [`MAX_WINDOWS`] windows. Each sees what the one before it filled.
+    /// Follows a long, thin hole with windows at the photo's own resolution. Picks the smallest side for
+    /// which at most a third of each square is hole; returns whether one fits in [`MAX_WINDOWS`]. Each window
+    /// sees the fill of the one before.
     fn follow(&mut self, hole: Rect) -> bool {
         let earlier = self.windows.len();
         SIDES[1..].iter().any(|&side| {
             let length = side - side / 3;
-            // What takes too many windows however they lie is not tried: a caller chooses how often.
+            // Skip sides that need too many windows wherever they lie: callers control the number of tries.
             let least = self.open.blocks_within(hole).div_ceil(Sparse::blocks_of_square(length));
             if least > (MAX_WINDOWS - earlier) as u64 {
                 return false;
@@ -222,17 +222,16 @@ impl Cover {
     }
 }
 
-/// How much of the photo the model should see around a hole, in pixels on each side: a third of the hole's
-/// length where the window is scaled to hold it, and a quarter at least where the window has one of a few
-/// sizes, which mostly show more. Holes for which a quarter was enough for a smaller size were filled as
-/// well with it, in half the time.
+/// Context that the model should see on each side of a hole, in pixels: the hole's length divided by `part`.
+/// A third where the window is scaled to hold the hole; a quarter where its size is one of a few, which
+/// mostly show more anyway. Where a quarter allowed a smaller size, fills were as good in half the time.
 fn context(hole: Rect, part: u32) -> u32 {
     (hole.longest() / part).max(32)
 }
 
-/// The smallest side that holds the hole and its context at the photo's own resolution. Where none
-/// does, the largest side serves holes that leave it a little context still: a sharp fill from less
-/// context looks better than a soft one from more.
+/// The smallest side that holds the hole and its context at the photo's own resolution. If none does, the
+/// largest side still serves holes that leave it a little context: a sharp fill from less context looks
+/// better than a soft one from more.
 fn fitting_side(hole: Rect, photo: Rect) -> Option<u32> {
     let needed = hole.grown(context(hole, 4), photo).longest();
     SIDES
@@ -241,7 +240,7 @@ fn fitting_side(hole: Rect, photo: Rect) -> Option<u32> {
         .or_else(|| (hole.grown(hole.longest() / 8, photo).longest() <= MAX_SIDE).then_some(MAX_SIDE))
 }
 
-/// A window of `side` that shows the square of `length` pixels around `core`, moved inside the photo.
+/// A window of `side` showing the square of `length` pixels around `core`, shifted to stay inside the photo.
 fn around(core: Rect, length: u32, side: u32, photo: Rect) -> Window {
     let place = |start: u32, extent: u32, limit: u32| {
         let length = length.min(limit);
@@ -253,14 +252,14 @@ fn around(core: Rect, length: u32, side: u32, photo: Rect) -> Window {
     Window { source: Rect { x, y, width, height }, side, core, wave: 0 }
 }
 
-/// One window for a hole of any size, scaled down.
+/// A single scaled window, for a hole of any size.
 fn shrunken(hole: Rect, photo: Rect) -> Window {
     let length = hole.longest() + 2 * context(hole, 3);
     around(hole, length.max(MAX_SIDE), MAX_SIDE, photo)
 }
 
-/// The box of the first part of `open` inside `rest`, no longer than `length` either way: the end of
-/// `rest` along its longer side, and the first of what lies there across it.
+/// The box of the next piece of `open` inside `rest`, at most `length` on each side: the start of `rest`
+/// along its longer side, and the first part of what lies there along the other.
 fn next_piece(open: &Sparse, rest: Rect, length: u32) -> Rect {
     let end = |rect: Rect, along_x: bool| match along_x {
         true => Rect { width: rect.width.min(length), ..rect },
@@ -272,7 +271,7 @@ fn next_piece(open: &Sparse, rest: Rect, length: u32) -> Rect {
     tighten(end(strip, !along_x))
 }
 
-/// Gives each window the wave after the last one that fills something it shows.
+/// Puts each window in the wave after the last one that fills something it shows.
 fn order(windows: &mut [Window]) {
     for i in 0..windows.len() {
         let shown = windows[i].source;

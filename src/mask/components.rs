@@ -1,18 +1,18 @@
-//! The connected parts of a set.
+//! Connected components of a set.
 
 use super::Mask;
 use crate::geometry::Rect;
 
-/// A connected part of a set (pixels that touch by an edge or a corner).
+/// A connected component of a set, by 8-connectivity (edges and corners).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Component {
-    /// The smallest rectangle that holds the part.
+    /// Bounding box.
     pub bounds: Rect,
-    /// How many pixels it has.
+    /// Number of pixels.
     pub pixels: u64,
 }
 
-/// A run of set pixels of one row, and the part it was first given to.
+/// A run of set pixels in one row, and the component it was first assigned to.
 struct Run {
     start: u32,
     end: u32,
@@ -20,14 +20,14 @@ struct Run {
 }
 
 impl Mask {
-    /// The connected parts of the set, in the order of their first pixels, row by row.
+    /// The connected components, ordered by their first pixel in row order.
     pub fn components(&self) -> Vec<Component> {
         let mut parts = Parts::default();
         self.label(&mut parts, |_, _| {});
         parts.collect()
     }
 
-    /// Takes every connected part of fewer than `pixels` pixels out of the set.
+    /// Removes every connected component of fewer than `pixels` pixels.
     pub fn remove_small(&mut self, pixels: u64) {
         let mut parts = Parts::default();
         let mut runs = Vec::new();
@@ -40,8 +40,7 @@ impl Mask {
         }
     }
 
-    /// The connected part whose pixels come nearest to `(x, y)`, where one comes within `reach` in either
-    /// direction.
+    /// The connected component nearest to `(x, y)`, if any comes within `reach` in either direction.
     pub fn part_near(&self, at: (u32, u32), reach: u32) -> Option<Self> {
         let (x, y) = self.nearest(at, reach)?;
         let mut parts = Parts::default();
@@ -62,7 +61,7 @@ impl Mask {
         Some(part)
     }
 
-    /// Gives every run of the set to a part, calling `each` with its row and the run.
+    /// Assigns every run to a component and calls `each` with its row and the run.
     fn label(&self, parts: &mut Parts, mut each: impl FnMut(u32, &Run)) {
         let mut above: Vec<Run> = Vec::new();
         let mut here: Vec<Run> = Vec::new();
@@ -70,7 +69,7 @@ impl Mask {
             here.clear();
             let mut candidates = 0;
             self.runs(y, 0, self.width(), |start, end| {
-                // Runs above that end left of this one by more than a corner touch nothing further on.
+                // Runs above that end before this one, corners included, touch none of the later runs either.
                 while candidates < above.len() && above[candidates].end < start {
                     candidates += 1;
                 }
@@ -79,7 +78,7 @@ impl Mask {
                     pixels: u64::from(end - start),
                 };
                 let mut touched = above[candidates..].iter().take_while(|run| run.start <= end);
-                // Few runs begin a part: a picture of noise has millions of runs.
+                // Only runs that touch none above start a component: an image of noise has millions of runs.
                 let part = match touched.next() {
                     None => parts.add(run),
                     Some(first) => parts.extend(first.part, run),
@@ -95,7 +94,7 @@ impl Mask {
     }
 }
 
-/// A union-find forest of parts.
+/// A union-find forest of components.
 #[derive(Default)]
 struct Parts {
     parent: Vec<u32>,
@@ -103,7 +102,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// Makes a new part of one run.
+    /// Starts a component with one run.
     fn add(&mut self, run: Component) -> u32 {
         let part = self.found.len() as u32;
         self.parent.push(part);
@@ -111,7 +110,7 @@ impl Parts {
         part
     }
 
-    /// Adds a run to the part `part`.
+    /// Adds a run to a component and returns its root.
     fn extend(&mut self, part: u32, run: Component) -> u32 {
         let root = self.root(part);
         let kept = &mut self.found[root as usize];
@@ -129,7 +128,7 @@ impl Parts {
         part
     }
 
-    /// Joins two parts and returns the one that stands for both: the older.
+    /// Merges two components and returns the root of both: the older one.
     fn merge(&mut self, a: u32, b: u32) -> u32 {
         let (a, b) = (self.root(a), self.root(b));
         if a == b {

@@ -1,20 +1,20 @@
-//! Growing a set by a disc.
+//! Dilation by a disc.
 
 use super::{Mask, tail};
 
-/// The widest radius that [`Mask::dilate`] takes, in pixels. One word of neighbours on each side of
-/// a row is enough up to here.
+/// The largest radius that [`Mask::dilate`] accepts, in pixels: up to here, one neighbouring word on each
+/// side is enough.
 pub const MAX_RADIUS: u32 = 63;
 
 impl Mask {
-    /// Every pixel whose centre is at most `radius` pixels (Euclidean) from that of a pixel of the
-    /// set, `radius` being at most `MAX_RADIUS`.
+    /// Every pixel whose centre is within `radius` pixels (Euclidean, at most `MAX_RADIUS`) of one in the
+    /// set.
     ///
-    /// A disc is a stack of horizontal spans. A row of the result joins, for each distance `dy`, the
-    /// source rows at that distance spread sideways by the half-width of the disc there. Spreading
-    /// by `a` and then by `b` is spreading by `a + b`, so the rows are taken from the widest span to
-    /// the narrowest, and each spread carries what was gathered before it: a row costs `2 * radius`
-    /// joins and at most `radius` spreads of whole words, however the set looks.
+    /// A disc is a stack of horizontal spans. A row of the result is the union, over each distance `dy`, of
+    /// the source rows at that distance spread sideways by the disc's half-width there. Spreading by `a` and
+    /// then by `b` is spreading by `a + b`, so rows are added from the widest span to the narrowest, and each
+    /// spread also carries what was gathered before. A row costs `2 * radius` unions and at most `radius`
+    /// spreads of whole words, whatever the set looks like.
     pub fn dilate(&self, radius: u32) -> Mask {
         assert!(radius <= MAX_RADIUS);
         if radius == 0 {
@@ -24,7 +24,7 @@ impl Mask {
         let used: Vec<_> = (0..self.height()).map(|y| used_words(self.row(y))).collect();
         let words = self.row_words();
         let mut out = Mask::empty(self.width(), self.height());
-        // A zero word on either side of the row lets every word look at both its neighbours.
+        // A zero word at either end gives every word two neighbours.
         let mut gathered = vec![0u64; words + 2];
         let mut scratch = vec![0u64; words + 2];
 
@@ -39,7 +39,7 @@ impl Mask {
             else {
                 continue;
             };
-            // The disc reaches one word further than the pixels it grows from.
+            // The disc reaches at most one word beyond the source pixels.
             let first = first.saturating_sub(1);
             let last = (last + 1).min(words - 1);
             let reach = first..last + 3;
@@ -73,16 +73,16 @@ impl Mask {
     }
 }
 
-/// The rows of a disc that are equally wide.
+/// Rows of a disc that have the same width.
 struct Span {
-    /// Distance of the nearest and of the farthest such row from the centre.
+    /// Distances of the nearest and farthest such rows from the centre.
     nearest: u32,
     farthest: u32,
-    /// By how much they are wider than the next narrower rows.
+    /// How much farther they reach on each side than the next narrower rows.
     spread: u32,
 }
 
-/// The rows of the disc, widest first.
+/// The spans of a disc, widest first.
 fn spans(radius: u32) -> Vec<Span> {
     let half_width = |dy: u32| (radius * radius - dy * dy).isqrt();
     let mut spans: Vec<Span> = Vec::new();
@@ -98,7 +98,7 @@ fn spans(radius: u32) -> Vec<Span> {
     spans
 }
 
-/// The first and the last word of `row` with a bit in it.
+/// Indices of the first and last non-zero words of `row`.
 fn used_words(row: &[u64]) -> Option<(usize, usize)> {
     let first = row.iter().position(|&word| word != 0)?;
     let last = row.iter().rposition(|&word| word != 0)?;
@@ -111,13 +111,13 @@ fn join(into: &mut [u64], from: &[u64]) {
     }
 }
 
-/// Spreads the bits of `row` by `distance` to both sides. The outermost words of `row` and of
-/// `scratch`, which is as long, are zero and stay so.
+/// Spreads the bits of `row` by `distance` to both sides. `scratch` is as long as `row`; the outermost words
+/// of both must be zero and stay so.
 fn spread(row: &mut [u64], scratch: &mut [u64], distance: u32) {
     let mut done = 0;
     while done < distance {
-        // What is already `done` wide closes a gap of that width. Twice as much would do inside a row, but at
-        // its ends one side of what was spread is cut off.
+        // Bits already spread by `done` can move `done + 1` without leaving gaps. Inside a row twice that
+        // would do, but at its ends one side of what was spread is cut off.
         let step = (done + 1).min(distance - done);
         let inner = row.len() - 1;
         for (out, near) in scratch[1..inner].iter_mut().zip(row.windows(3)) {

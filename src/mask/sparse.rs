@@ -1,19 +1,19 @@
-//! A set that knows where it is empty.
+//! A bitmap with an index of its empty blocks.
 
 use std::ops::Range;
 
 use super::{Mask, WORD, words_of};
 use crate::geometry::Rect;
 
-/// Rows and columns of a block: one word of the set in each of its rows.
+/// Side of a block in pixels: one word wide.
 const BLOCK: u32 = WORD;
 
-/// A set of pixels, and for each of its blocks whether there is any pixel in it: so what is asked again and
-/// again while the set is emptied piece by piece takes a look at few words.
+/// A set of pixels plus, for each block, whether it holds any: so queries repeated while the set is emptied
+/// piece by piece read few words.
 #[derive(Clone, Debug)]
 pub struct Sparse {
     set: Mask,
-    /// The blocks with a pixel, each as one.
+    /// The non-empty blocks, one bit each.
     used: Mask,
 }
 
@@ -27,7 +27,7 @@ impl From<&Mask> for Sparse {
 }
 
 impl Sparse {
-    /// As [`Mask::bounds_within`].
+    /// Same as [`Mask::bounds_within`].
     pub fn bounds_within(&self, rect: Rect) -> Option<Rect> {
         let (across, down) = blocks(rect);
         let row = |y: &u32| words_of(rect.x, rect.right()).any(|(i, keep)| self.set.row(*y)[i] & keep != 0);
@@ -42,7 +42,7 @@ impl Sparse {
         Some(Rect::from_edges(left, top, right, bottom + 1))
     }
 
-    /// As [`Mask::count_within`].
+    /// Same as [`Mask::count_within`].
     pub fn count_within(&self, rect: Rect) -> u64 {
         let (across, down) = blocks(rect);
         let row = |y| {
@@ -52,18 +52,18 @@ impl Sparse {
         down.flat_map(|block| self.rows(block, rect, &across)).map(row).sum()
     }
 
-    /// How many blocks with a pixel `rect` touches.
+    /// Number of non-empty blocks that `rect` touches.
     pub fn blocks_within(&self, rect: Rect) -> u64 {
         let (across, down) = blocks(rect);
         self.used.count_within(Rect::from_edges(across.start, down.start, across.end, down.end))
     }
 
-    /// How many blocks a square of `side` pixels touches at most.
+    /// The most blocks that a square of `side` pixels can touch.
     pub fn blocks_of_square(side: u32) -> u64 {
         u64::from((side + BLOCK - 2) / BLOCK + 1).pow(2)
     }
 
-    /// As [`Mask::clear_rect`].
+    /// Same as [`Mask::clear_rect`].
     pub fn clear_rect(&mut self, rect: Rect) {
         let (across, down) = blocks(rect);
         for block in down {
@@ -79,7 +79,7 @@ impl Sparse {
         self.look(rect, inside);
     }
 
-    /// As [`Mask::copy_rect`].
+    /// Same as [`Mask::copy_rect`].
     pub fn copy_rect(&mut self, other: &Self, rect: Rect) {
         self.set.copy_rect(&other.set, rect);
         let inside = self.inside(rect);
@@ -89,7 +89,7 @@ impl Sparse {
         self.look(rect, inside);
     }
 
-    /// The blocks all of whose pixels are in `rect`.
+    /// The blocks that lie entirely inside `rect`.
     fn inside(&self, rect: Rect) -> Option<Rect> {
         let end = |end: u32, of: u32| if end == of { end.div_ceil(BLOCK) } else { end / BLOCK };
         let (left, top) = (rect.x.div_ceil(BLOCK), rect.y.div_ceil(BLOCK));
@@ -97,7 +97,7 @@ impl Sparse {
         (left < right && top < bottom).then(|| Rect::from_edges(left, top, right, bottom))
     }
 
-    /// Looks again at the blocks that `rect` touches, but for those of `known`.
+    /// Refreshes the index of the blocks that `rect` touches, except those in `known`.
     fn look(&mut self, rect: Rect, known: Option<Rect>) {
         let (across, down) = blocks(rect);
         for block in down {
@@ -115,7 +115,7 @@ impl Sparse {
         }
     }
 
-    /// The rows of `rect` in a row of blocks; none where the blocks are empty.
+    /// The rows of `rect` in a row of blocks; none if those blocks are empty.
     fn rows(&self, block: u32, rect: Rect, across: &Range<u32>) -> Range<u32> {
         let blocks = Rect::from_edges(across.start, block, across.end, block + 1);
         match self.used.intersects(blocks) {
@@ -124,7 +124,7 @@ impl Sparse {
         }
     }
 
-    /// The columns of a column of blocks that have a pixel in `rect`, as the bits of a word.
+    /// Which columns of a column of blocks have a pixel in `rect`, as the bits of a word.
     fn column(&self, column: u32, rect: Rect) -> u64 {
         let keep = words_of(rect.x, rect.right()).nth((column - rect.x / WORD) as usize);
         let keep = keep.map_or(0, |(_, keep)| keep);
@@ -133,7 +133,7 @@ impl Sparse {
         let mut found = 0;
         for y in down.flat_map(|block| self.rows(block, rect, &across)) {
             found |= self.set.row(y)[column as usize] & keep;
-            // Nothing more can be found.
+            // Every column has been found already.
             if found == keep {
                 break;
             }
@@ -142,7 +142,7 @@ impl Sparse {
     }
 }
 
-/// The blocks that `rect` touches: their columns and their rows.
+/// The blocks that `rect` touches, as block columns and rows.
 fn blocks(rect: Rect) -> (Range<u32>, Range<u32>) {
     let of = |start: u32, end: u32| start / BLOCK..end.div_ceil(BLOCK);
     (of(rect.x, rect.right()), of(rect.y, rect.bottom()))
@@ -161,7 +161,6 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is done to both, it is the set that it stands for.
         #[test]
         fn it_is_as_the_set_is(
             pixels in prop::collection::vec((0..300u32, 0..200u32), 0..30),

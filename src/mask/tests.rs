@@ -14,7 +14,7 @@ fn drawn(rows: &[&str]) -> Mask {
     mask
 }
 
-/// A sparse or dense set of any size up to a few words a row.
+/// Sparse and dense sets, up to a few words per row.
 fn any_mask() -> impl Strategy<Value = Mask> {
     (1..200u32, 1..60u32, 0..64u32).prop_flat_map(|(width, height, density)| {
         proptest::collection::vec(0..64u32, (width * height) as usize).prop_map(move |levels| {
@@ -94,7 +94,7 @@ proptest! {
         for part in &parts {
             prop_assert!(part.pixels <= mask.count_within(part.bounds));
         }
-        // Growing by one pixel joins what touches by an edge; nothing is joined that is a pixel apart.
+        // Dilating by one pixel joins what touches by an edge, and nothing that is a pixel apart.
         let mut kept = mask.clone();
         kept.remove_small(1);
         prop_assert_eq!(&kept, &mask);

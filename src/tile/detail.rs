@@ -1,4 +1,4 @@
-//! Detail for what a model filled at a smaller scale than the photo's.
+//! Restores detail in fills made at a smaller scale than the photo's.
 
 use rayon::prelude::*;
 
@@ -8,12 +8,12 @@ use ndarray::{Array3, Axis};
 use super::{HOLE, padding, part, resize};
 use crate::{geometry::Rect, mask::Mask, picture::Picture, triton::Tile, window::Window};
 
-/// The colours of a scaled window's core, RGB in row order, from what the model was shown of `picture` and
-/// its answer `[S, S, 3]`. `picture` and `open` are as they were then.
+/// The core of a scaled window, RGB in row order, from what the model was shown of `picture` and its output
+/// `[S, S, 3]`. `picture` and `open` must be as they were at the call.
 ///
-/// Enlarged, a fill is softer than what surrounds it. So each of its pixels takes over what the photo has
-/// beyond its own reduction to the model's scale at the known place that looks most like it there. Colours
-/// and shapes stay the model's, whichever it is.
+/// An enlarged fill is softer than its surroundings. So each of its pixels gets the detail (the photo minus
+/// its own reduction to the model's scale) of the known place that looks most like it at that scale. Colours
+/// and shapes remain the model's, whichever model it is.
 pub fn enlarged(picture: &Picture, open: &Mask, shown: Tile, fill: &Array3<u8>, window: &Window) -> Vec<u8> {
     let (source, core, size) = (window.source, window.core, window.content());
     let start = padding(size, window.side);
@@ -54,7 +54,7 @@ pub fn enlarged(picture: &Picture, open: &Mask, shown: Tile, fill: &Array3<u8>, 
     colours
 }
 
-/// The pixel of the photo whose detail one of the core takes.
+/// The source pixel whose detail a pixel of the core takes.
 fn origin(
     origins: &[[i16; 2]],
     (x, y): (u32, u32),
@@ -100,7 +100,7 @@ mod tests {
         picture::decode(file.get_ref(), &header, Instant::now() + Duration::from_mins(1)).unwrap()
     }
 
-    /// The mean square of the steps to the right.
+    /// Mean square of the horizontal differences.
     fn energy(rgb: &[u8], width: usize) -> f64 {
         let rows = rgb.chunks_exact(width * 3);
         let steps =

@@ -17,7 +17,7 @@ fn holes(width: u32, height: u32, rects: &[Rect]) -> Mask {
     mask
 }
 
-/// What must hold for the plan of any mask.
+/// Checks the invariants of any plan.
 fn check(mask: &Mask) -> Vec<Window> {
     let photo = Rect::of_size(mask.width(), mask.height());
     let windows = plan(mask);
@@ -35,7 +35,7 @@ fn check(mask: &Mask) -> Vec<Window> {
         assert!(width.max(height) <= window.side && width.min(height) >= 1);
         for earlier in &windows[..i] {
             assert!(earlier.wave <= window.wave);
-            // What it shows of an earlier one's hole is filled by then.
+            // Any part of an earlier hole that it shows must be filled by then.
             let filled = earlier.wave < window.wave || !earlier.core.intersects(&window.source);
             assert!(filled, "{earlier:?} and {window:?}");
         }
@@ -98,7 +98,7 @@ fn a_power_line_across_12_megapixels_is_followed_at_native_resolution() {
         let windows = check(&holes(4000, 3000, &dots).dilate(12));
         assert!(windows.len() > 3, "{windows:?}");
         assert!(windows.iter().all(|window| !window.is_scaled()));
-        // Each but the first sees the end of what was filled before it.
+        // Each but the first sees the end of the previous fill.
         assert_eq!(
             windows.iter().map(|w| w.wave).collect::<Vec<_>>(),
             (0..windows.len()).collect::<Vec<_>>()
@@ -160,7 +160,7 @@ proptest! {
     }
 }
 
-/// The same plan, made plainly: with a copy of the set for every try.
+/// A reference implementation that copies the set for every try.
 mod plainly {
     use super::super::*;
 
@@ -179,7 +179,7 @@ mod plainly {
         windows
     }
 
-    /// Joins two groups wherever one window for both costs the model no more than one for each.
+    /// Merges groups as long as one window for both costs the model no more than one for each.
     fn join_before(groups: &mut Vec<Rect>, photo: Rect) {
         let cost = |hole: &Rect| fitting_side(*hole, photo).map(|side| u64::from(side).pow(2));
         let mut i = 0;
@@ -190,7 +190,7 @@ mod plainly {
                 both.zip(each).is_some_and(|(both, each)| both <= each)
             });
             match partner {
-                // The joined group may now suit one that was passed over.
+                // The merged group may now match one that was passed over.
                 Some(j) => {
                     let joined = groups.remove(j);
                     groups[i] = groups[i].union(&joined);
@@ -200,7 +200,7 @@ mod plainly {
             }
         }
     }
-    /// The windows of all groups. A pixel that an earlier window fills is left to it.
+    /// The windows of all groups. A pixel that an earlier window fills stays with it.
     fn cover_before(mask: &Mask, groups: &[Rect], photo: Rect) -> Vec<Window> {
         let mut open = mask.clone();
         let mut windows = Vec::new();
@@ -220,9 +220,9 @@ mod plainly {
         }
         windows
     }
-    /// Windows at the photo's own resolution along a hole that is long and thin, of the smallest side for
-    /// which each sees at most a third of its square as hole, or `None` where there is no such side
-    /// within `budget` windows. Each sees what the one before it filled.
+    /// Follows a long, thin hole with windows at the photo's own resolution, with the smallest side for which
+    /// at most a third of each square is hole; `None` if none fits in `budget` windows. Each sees the fill of
+    /// the one before.
     fn follow_before(open: &Mask, hole: Rect, photo: Rect, budget: usize) -> Option<Vec<Window>> {
         SIDES[1..].iter().find_map(|&side| {
             let mut open = open.clone();
@@ -242,7 +242,7 @@ mod plainly {
     }
 }
 
-/// Masks that cost the most, for a photo of `side` by `side` pixels.
+/// The most expensive masks known, for a photo of `side` by `side` pixels.
 fn adversarial(side: u32) -> Vec<(&'static str, Mask)> {
     let drawn = |set: &dyn Fn(u32, u32) -> bool| {
         let levels: Vec<u8> =
@@ -293,7 +293,7 @@ fn adversarial_masks_have_the_plan_that_copies_would_give() {
     }
 }
 
-/// Processor time of this thread so far, in milliseconds: other tests run beside.
+/// CPU time of this thread in milliseconds, as other tests run in parallel.
 fn processor() -> f64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
@@ -303,7 +303,7 @@ fn processor() -> f64 {
 fn any_mask_of_full_size_is_planned_in_a_tenth_of_a_second() {
     for (what, mask) in adversarial(4096) {
         for mask in [mask.dilate(8), mask] {
-            // The best of three: what shares the core slows its caches.
+            // Best of three: whatever shares the core disturbs its caches.
             let tries = [(); 3].map(|()| {
                 let started = processor();
                 let windows = plan(&mask).len();
@@ -311,7 +311,7 @@ fn any_mask_of_full_size_is_planned_in_a_tenth_of_a_second() {
             });
             let (took, windows) = tries.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).expect("three");
             println!("{what}: {windows} windows in {took:.1} ms");
-            // With the checks of a debug build it takes longer.
+            // Debug assertions slow it down.
             let most = if cfg!(debug_assertions) { 500.0 } else { 100.0 };
             assert!(took < most, "{what}: {took:.1} ms");
         }
