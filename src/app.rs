@@ -1,4 +1,4 @@
-//! The whole service: built from its settings, run until it is told to end.
+//! The whole service: built from its settings, run, and drained at shutdown.
 
 use std::{
     fs,
@@ -30,38 +30,38 @@ use crate::{
     triton::{self, Models, Pool},
 };
 
-/// How often files that may change are looked at.
+/// How often to poll files that may change.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// How often the metrics are summed up and unused memory is given back.
+/// How often to aggregate metrics and return unused memory.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Bytes that all uploads may take at once.
+/// Memory budget of all uploads, in bytes.
 const UPLOADS: u32 = 512 << 20;
 
-/// Bytes that all answers may take until their callers have taken them.
+/// Memory budget of all responses until they have been sent, in bytes.
 const ANSWERS: u32 = 512 << 20;
 
-/// The service, with its addresses taken.
+/// The service, with its sockets bound.
 pub struct App {
     api: TcpListener,
     admin: TcpListener,
     service: Arc<Service>,
     tls: Option<Arc<Tls>>,
-    /// Files that are read again when they change.
+    /// Files to reload when they change.
     files: Vec<PathBuf>,
     metrics: PrometheusHandle,
-    /// How long what is under way may take to end once the service is told to.
+    /// How long requests in flight may take to finish at shutdown.
     drain: Duration,
-    /// How long a connection is kept between two requests.
+    /// Keep-alive timeout.
     idle: Duration,
 }
 
 impl App {
-    /// Takes the addresses and begins to look for Triton.
+    /// Binds the sockets and starts connecting to Triton.
     ///
     /// # Errors
-    /// A message that names the setting concerned.
+    /// A message naming the offending setting.
     pub async fn build(config: Config) -> Result<Self, String> {
         let config = config.check()?;
         let bind = async |address: SocketAddr, name: &str| {
@@ -111,24 +111,24 @@ impl App {
         })
     }
 
-    /// The address of the API.
+    /// The bound address of the API, useful when asked for port 0.
     ///
     /// # Errors
-    /// Where the system does not tell it.
+    /// If the system call fails.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.api.local_addr()
     }
 
-    /// The address of the metrics.
+    /// The bound address of the metrics.
     ///
     /// # Errors
-    /// Where the system does not tell it.
+    /// If the system call fails.
     pub fn admin_address(&self) -> std::io::Result<SocketAddr> {
         self.admin.local_addr()
     }
 
-    /// Serves until `stop` ends, then drains: not ready any more, no new connections, and what is
-    /// under way is finished unless it takes too long.
+    /// Serves until `stop` completes, then drains: turns unready, stops accepting connections, and finishes
+    /// requests in flight unless they take too long.
     pub async fn run_until(self, stop: impl Future<Output = ()>) {
         let (ending, ends) = watch::channel(Stop::No);
         let follow = tokio::spawn(follow(self.files, Arc::clone(&self.service), self.tls.clone()));
@@ -142,7 +142,7 @@ impl App {
             stop.await;
             service.draining.store(true, Ordering::Relaxed);
             ending.send_replace(Stop::By(Instant::now() + drain));
-            // Once it is so: who reads the log may count on it.
+            // Logged only once draining is in effect, so that readers of the log can rely on it.
             tracing::info!("draining");
         };
         tokio::join!(api, admin, end);
@@ -152,8 +152,8 @@ impl App {
     }
 }
 
-/// Sums the histograms up: until then every sample of them is kept, also where nobody asks for metrics.
-/// Where nothing is at work, gives back the memory of what was.
+/// Aggregates the histograms, which otherwise keep every sample until the next scrape, if there is one.
+/// Returns freed memory to the system while nothing is in flight.
 async fn upkeep(metrics: PrometheusHandle, service: Arc<Service>) {
     loop {
         sleep(UPKEEP).await;
@@ -164,10 +164,10 @@ async fn upkeep(metrics: PrometheusHandle, service: Arc<Service>) {
     }
 }
 
-/// Reads the tokens and certificates again when one of their files is another than before, and on
-/// SIGHUP. What cannot be read leaves all as it was.
+/// Reloads tokens and certificates when one of their files changes, and on SIGHUP. If that fails, the old
+/// ones stay.
 async fn follow(files: Vec<PathBuf>, service: Arc<Service>, tls: Option<Arc<Tls>>) {
-    // Followed through links: the secrets of Kubernetes are changed by turning one.
+    // Follows symlinks: Kubernetes updates secrets by switching one.
     let look = || -> Vec<_> {
         let stamp = |metadata: fs::Metadata| (metadata.ino(), metadata.len(), metadata.modified().ok());
         files.iter().map(|file| fs::metadata(file).map(stamp).ok()).collect()

@@ -1,4 +1,4 @@
-//! What the program does beside serving.
+//! Commands other than serving: health check and new tokens.
 
 use std::{
     io::{Read, Write},
@@ -10,15 +10,15 @@ use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::http::token_digest;
 
-/// How long the gateway may take to say that it lives.
+/// Timeout for connecting, and for each read of the answer.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// Asks the gateway whose admin address this is whether it lives.
+/// Checks `/livez` of the gateway with this admin address.
 ///
 /// # Errors
-/// A message where it does not say so.
+/// A message unless it answers 200.
 pub fn health(mut admin: SocketAddr) -> Result<(), String> {
-    // What listens everywhere is asked here.
+    // A gateway listening on all interfaces is reached on loopback.
     if admin.ip().is_unspecified() {
         let v6 = admin.is_ipv6();
         admin.set_ip(if v6 { IpAddr::V6(Ipv6Addr::LOCALHOST) } else { IpAddr::V4(Ipv4Addr::LOCALHOST) });
@@ -38,11 +38,11 @@ pub fn health(mut admin: SocketAddr) -> Result<(), String> {
     }
 }
 
-/// Makes a token for `name`: shows it on standard error, once, and prints the line for the tokens file
-/// on standard output, so that `>>` adds it there.
+/// Creates a token for `name`. Shows it once, on standard error, and prints the line for the tokens file on
+/// standard output, ready for `>>`.
 ///
 /// # Errors
-/// A message where the name cannot stand in the file, or the system gives no randomness.
+/// A message if the name is not valid in the file or the system provides no randomness.
 pub fn new_token(name: &str) -> Result<(), String> {
     if name.is_empty() || name.starts_with('#') || name.contains(char::is_whitespace) {
         return Err("a caller's name is one word that does not begin with '#'".to_owned());

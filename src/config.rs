@@ -1,4 +1,4 @@
-//! Settings: each has a flag and a variable.
+//! Settings, each of which has a flag and an environment variable.
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
@@ -10,9 +10,9 @@ use crate::{
     triton::Address,
 };
 
-/// The longest side that can be allowed: WebP holds no longer one.
+/// Upper bound of the side limit: WebP's maximum.
 const LONGEST_SIDE: i64 = 16_383;
-/// The largest pixel count that can be allowed: at eight bytes a pixel an answer fits the budget of answers.
+/// Upper bound of the pixel limit: at eight bytes per pixel, a response still fits the memory budget.
 const MOST_PIXELS: u64 = 64_000_000;
 
 /// Erases anything from a photo: `POST /inpaint`, in front of NVIDIA Triton.
@@ -23,7 +23,7 @@ pub struct Config {
     #[arg(long, env = "LACUNA_LISTEN", value_name = "LACUNA_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
-    /// Address of /metrics, which is not for callers
+    /// Address of /metrics; keep it private
     #[arg(
         long,
         env = "LACUNA_ADMIN_LISTEN",
@@ -32,13 +32,13 @@ pub struct Config {
     )]
     pub admin_listen: SocketAddr,
 
-    /// Triton's gRPC addresses, http(s)://host:port, separated by commas; a host name with several
-    /// addresses is several replicas
+    /// Triton's gRPC addresses, http(s)://host:port, comma-separated; a host name with several addresses
+    /// counts as several replicas
     #[arg(long, env = "LACUNA_TRITON", value_name = "LACUNA_TRITON", value_delimiter = ',')]
     #[arg(default_value = "http://127.0.0.1:8001")]
     pub triton: Vec<Address>,
 
-    /// Callers as name:token, separated by commas; for local use
+    /// Callers as name:token, comma-separated; for local use
     #[arg(
         long,
         env = "LACUNA_TOKENS",
@@ -48,21 +48,21 @@ pub struct Config {
     )]
     pub tokens: Vec<NamedToken>,
 
-    /// File of callers, one a line: name, SHA-256 of the token in hex, and optionally requests per
-    /// minute and burst; read again when it changes
+    /// File of callers, one per line: name, SHA-256 of the token in hex, and optionally requests per minute
+    /// and burst; reloaded when it changes
     #[arg(long, env = "LACUNA_TOKENS_FILE", value_name = "LACUNA_TOKENS_FILE")]
     pub tokens_file: Option<PathBuf>,
 
-    /// Requests a minute that each token may send
+    /// Requests per minute for each token
     #[arg(long, env = "LACUNA_RATE_PER_MINUTE", value_name = "LACUNA_RATE_PER_MINUTE", default_value = "60")]
     pub rate_per_minute: NonZeroU32,
 
-    /// Requests that each token may send at once after a pause
+    /// Requests that each token may send at once after a pause (burst)
     #[arg(long, env = "LACUNA_RATE_BURST", value_name = "LACUNA_RATE_BURST", default_value = "10")]
     pub rate_burst: NonZeroU32,
 
-    /// Requests that each token may have under way at once, uploads and unread answers included; so that
-    /// none takes the places of others
+    /// Requests that each token may have in flight, including uploads and unread responses, so that no token
+    /// crowds out the others
     #[arg(
         long,
         env = "LACUNA_TOKEN_CONCURRENCY",
@@ -72,7 +72,7 @@ pub struct Config {
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub token_concurrency: u16,
 
-    /// Triton's model that fills holes
+    /// Name of the Triton model that fills holes
     #[arg(
         long,
         env = "LACUNA_INPAINT_MODEL",
@@ -82,17 +82,17 @@ pub struct Config {
     #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub inpaint_model: String,
 
-    /// Triton's model that finds the subject
+    /// Name of the Triton model that finds the subject
     #[arg(long, env = "LACUNA_SEGMENT_MODEL", value_name = "LACUNA_SEGMENT_MODEL", default_value = "isnet")]
     #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub segment_model: String,
 
-    /// Redis or Valkey in which several gateways count each token's requests together,
-    /// redis://host:port; without it each gateway counts alone
+    /// Redis or Valkey through which several gateways share each token's quota, redis://host:port; without it
+    /// each gateway counts alone
     #[arg(long, env = "LACUNA_RATE_REDIS", value_name = "LACUNA_RATE_REDIS", hide_env_values = true)]
     pub rate_redis: Option<String>,
 
-    /// While it cannot be reached: let each gateway count alone, or refuse all
+    /// While it is unreachable, let each gateway count alone (open) or refuse all requests (closed)
     #[arg(
         long,
         env = "LACUNA_RATE_REDIS_FAIL",
@@ -101,28 +101,28 @@ pub struct Config {
     )]
     pub rate_redis_fail: Fail,
 
-    /// Certificate chain (PEM) with which the API speaks TLS; read again when it changes
+    /// Certificate chain (PEM) for serving the API over TLS; reloaded when it changes
     #[arg(long, env = "LACUNA_TLS_CERT", value_name = "LACUNA_TLS_CERT", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
 
-    /// Its key (PEM)
+    /// Its private key (PEM)
     #[arg(long, env = "LACUNA_TLS_KEY", value_name = "LACUNA_TLS_KEY", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
 
-    /// Authority (PEM) that signed the certificates of https:// Tritons; the system's without it
+    /// CA certificate (PEM) for https:// Tritons; the system's CAs without it
     #[arg(long, env = "LACUNA_TRITON_CA", value_name = "LACUNA_TRITON_CA")]
     pub triton_ca: Option<PathBuf>,
 
-    /// Certificate (PEM) that is shown to https:// Tritons
+    /// Client certificate (PEM) for https:// Tritons
     #[arg(long, env = "LACUNA_TRITON_CERT", value_name = "LACUNA_TRITON_CERT", requires = "triton_key")]
     pub triton_cert: Option<PathBuf>,
 
-    /// Its key (PEM)
+    /// Its private key (PEM)
     #[arg(long, env = "LACUNA_TRITON_KEY", value_name = "LACUNA_TRITON_KEY", requires = "triton_cert")]
     pub triton_key: Option<PathBuf>,
 
-    /// Web origins whose pages may call the API (CORS), https://host, separated by commas; * is every one,
-    /// and without it none may
+    /// Web origins whose pages may call the API (CORS), https://host, comma-separated; * allows every origin,
+    /// and by default none is allowed
     #[arg(
         long,
         env = "LACUNA_CORS_ORIGINS",
@@ -132,35 +132,35 @@ pub struct Config {
     )]
     pub cors_origins: Vec<String>,
 
-    /// The largest photo or mask, in megabytes of 1 048 576 bytes
+    /// Largest photo or mask, in MiB (1 048 576 bytes)
     #[arg(long, env = "LACUNA_MAX_FILE_MB", value_name = "LACUNA_MAX_FILE_MB", default_value = "10")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=100))]
     pub max_file_mb: u16,
 
-    /// The most pixels on a side of a photo or mask
+    /// Longest side of a photo or mask, in pixels
     #[arg(long, env = "LACUNA_MAX_SIDE", value_name = "LACUNA_MAX_SIDE", default_value = "4096")]
     #[arg(value_parser = clap::value_parser!(u32).range(256..=LONGEST_SIDE))]
     pub max_side: u32,
 
-    /// The most pixels of a photo or mask in all; 50000000 and a side of 8192 let photos of 48 megapixels in
+    /// Most pixels of a photo or mask; 50000000 with a side of 8192 allows 48-megapixel photos
     #[arg(long, env = "LACUNA_MAX_PIXELS", value_name = "LACUNA_MAX_PIXELS", default_value = "16777216")]
     #[arg(value_parser = clap::value_parser!(u64).range(65_536..=MOST_PIXELS))]
     pub max_pixels: u64,
 
-    /// Photos worked on at once
+    /// Photos processed at once
     #[arg(long, env = "LACUNA_MAX_CONCURRENT", value_name = "LACUNA_MAX_CONCURRENT", default_value = "8")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub max_concurrent: u16,
 
-    /// Photos that may wait for their turn; one more is refused
+    /// Photos that may wait in the queue; further ones are refused
     #[arg(long, env = "LACUNA_MAX_QUEUE", value_name = "LACUNA_MAX_QUEUE", default_value = "32")]
     pub max_queue: u16,
 
-    /// Decoded megabytes of all photos worked on at once; a photo's work takes up to four times as much
+    /// Decoded size of all photos processed at once, in MiB; processing takes up to four times as much memory
     #[arg(long, env = "LACUNA_MAX_DECODED_MB", value_name = "LACUNA_MAX_DECODED_MB", default_value = "512")]
     pub max_decoded_mb: NonZeroU32,
 
-    /// How long a request may take once it has been read, in seconds
+    /// Deadline of a request once its upload is complete, in seconds
     #[arg(
         long,
         env = "LACUNA_REQUEST_TIMEOUT",
@@ -170,46 +170,46 @@ pub struct Config {
     #[arg(value_parser = seconds)]
     pub request_timeout: Duration,
 
-    /// How long what is under way may take to end once the service is told to end, in seconds; as long
-    /// as a request may take without it
+    /// How long requests in flight may take to finish at shutdown, in seconds; defaults to the request
+    /// timeout
     #[arg(long, env = "LACUNA_DRAIN_TIMEOUT", value_name = "LACUNA_DRAIN_TIMEOUT")]
     #[arg(value_parser = seconds)]
     pub drain_timeout: Option<Duration>,
 
-    /// How long an HTTP/1.1 connection is kept between two requests, in seconds; longer than a proxy in
-    /// front keeps it, so that none is closed under a request
+    /// Keep-alive timeout of HTTP/1.1, in seconds; longer than that of a proxy in front, so that no
+    /// connection is closed just as a request arrives
     #[arg(long, env = "LACUNA_IDLE_TIMEOUT", value_name = "LACUNA_IDLE_TIMEOUT", default_value = "75")]
     #[arg(value_parser = seconds)]
     pub idle_timeout: Duration,
 
-    /// Form of the log lines
+    /// Format of log lines
     #[arg(long, env = "LACUNA_LOG_FORMAT", value_name = "LACUNA_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 
-    /// Where traces are sent by OTLP over gRPC, http://host:4317; none are without it
+    /// OTLP/gRPC endpoint for traces, http://host:4317; no traces are sent without it
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<String>,
 }
 
-/// What becomes of requests while the shared quotas cannot be had.
+/// What happens to requests while the shared quotas are unreachable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Fail {
-    /// Each gateway counts alone.
+    /// Fail open: each gateway counts alone.
     Open,
-    /// All are refused.
+    /// Fail closed: all requests are refused.
     Closed,
 }
 
 impl Config {
-    /// What clap cannot check one setting at a time.
+    /// Checks that concern several settings, or whose failure must not show the value.
     ///
     /// # Errors
-    /// A message that names the variables concerned.
+    /// A message naming the variables concerned.
     pub fn check(self) -> Result<Self, String> {
         if self.tokens.is_empty() && self.tokens_file.is_none() {
             return Err("no caller could get in: set LACUNA_TOKENS or LACUNA_TOKENS_FILE".to_owned());
         }
-        // Not left to clap, whose message would show the value.
+        // Not left to clap, whose message would show the secret.
         if let Some(at) = self.tokens.iter().position(|token| token.name.is_empty() || token.token.is_empty())
         {
             return Err(format!("entry {} of LACUNA_TOKENS is not of the form name:token", at + 1));
@@ -220,7 +220,7 @@ impl Config {
         Ok(self)
     }
 
-    /// How large photos and masks may be.
+    /// Size limits of photos and masks.
     pub fn picture_limits(&self) -> Limits {
         Limits { bytes: usize::from(self.max_file_mb) * MB, side: self.max_side, pixels: self.max_pixels }
     }
@@ -229,7 +229,7 @@ impl Config {
 /// A caller's name and token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NamedToken {
-    /// What logs and metrics call the caller.
+    /// The caller's name in logs.
     pub name: String,
     /// The secret.
     pub token: String,
@@ -242,14 +242,14 @@ impl fmt::Debug for NamedToken {
 }
 
 impl From<String> for NamedToken {
-    /// Splits at the first colon. Without one, the name is empty and [`Config::check`] refuses it.
+    /// Splits at the first colon. Without one the name is empty, which [`Config::check`] refuses.
     fn from(text: String) -> Self {
         let (name, token) = text.trim().split_once(':').unwrap_or(("", ""));
         Self { name: name.to_owned(), token: token.to_owned() }
     }
 }
 
-/// An origin as browsers write it: no path, no slash at the end.
+/// Parses an origin as browsers send it: no path, no trailing slash.
 fn origin(text: &str) -> Result<String, String> {
     let text = text.trim();
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(config.tokens.len(), 2);
         assert_eq!(config.listen.port(), 8080);
         assert_eq!(config.rate_per_minute.get(), 60);
-        // As long as proxies in front keep connections to us (nginx: 60 s), and longer.
+        // Longer than proxies in front keep connections open (nginx: 60 s).
         assert!(config.idle_timeout >= Duration::from_secs(75));
         assert_eq!(config.picture_limits(), Limits::DEFAULT);
         assert!(config.cors_origins.is_empty());

@@ -1,4 +1,4 @@
-//! This process beside others on its machine: its settings, its files and its memory.
+//! Process-wide matters: environment, file limits and permissions, and memory.
 
 use std::{
     env, fs, io,
@@ -8,36 +8,35 @@ use std::{
 
 use rustix::process::{Resource, getegid, geteuid, getrlimit, setrlimit};
 
-/// Removes settings without a value from the environment: `NAME=` in a file of variables, or what a Compose
-/// file passes on, is meant as none.
+/// Removes empty settings from the environment: `NAME=`, in an env file or passed on by Compose, means unset.
 ///
 /// # Safety
-/// No other thread may run yet.
+/// No other thread may be running.
 pub unsafe fn unset_empty_settings() {
     for (name, _) in env::vars_os().filter(|(_, value)| value.is_empty()) {
         if name.to_str().is_some_and(|name| name.starts_with("LACUNA_") || name.starts_with("OTEL_")) {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller guarantees that no other thread is running.
             unsafe { env::remove_var(name) };
         }
     }
 }
 
-/// Allows this process as many open files as the system lets it: a connection is one.
+/// Raises the soft limit on open files to the hard limit, since every connection takes one.
 pub fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    // Where it cannot be raised, the connections that there is room for are served.
+    // If that fails, we serve as many connections as fit.
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-/// Why the file of a setting could not be read: the setting, the file, and where it may not be read, whose it is
-/// and who this process is. In a container the two are easily not the same.
+/// Explains why a setting's file is unreadable: names the setting and the file and, if permission is denied,
+/// the file's owner and this process's user, which easily differ in a container.
 pub fn unreadable(setting: &str, path: &Path, error: &io::Error) -> String {
     let what = format!("{setting} {}: {error}", path.display());
     if error.kind() != io::ErrorKind::PermissionDenied {
         return what;
     }
-    // The file itself, or the folder on the way to it that lets nobody else in.
+    // The file, or the closest parent directory that can be examined.
     let Some((at, found)) = path.ancestors().find_map(|at| Some((at, fs::metadata(at).ok()?))) else {
         return what;
     };
@@ -52,26 +51,26 @@ pub fn unreadable(setting: &str, path: &Path, error: &io::Error) -> String {
     )
 }
 
-/// Has the C library keep freed memory for the next photo, in one place for all threads, instead of giving
-/// every large block back: a fifth of the processor time of a photo of one megapixel went into getting
-/// cleared pages from the system again. What is kept is at most what the gate once let in, and is given
-/// back by [`return_freed_memory`] where nothing is at work.
+/// Makes the C library keep freed memory for the next photo, in one arena for all threads, instead of
+/// returning each large block: obtaining zeroed pages again took a fifth of the CPU time of a 1-megapixel
+/// photo. What is kept is bounded by what the gate has admitted at once, and [`return_freed_memory`] returns
+/// it when idle.
 pub fn keep_freed_memory() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: these set parameters of the allocator and take any value.
+    // SAFETY: mallopt only sets allocator parameters and accepts any value.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
         libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
-        // No mapping for a block of its own: those of large photos would be given back one by one.
+        // No dedicated mappings: large photos' blocks would be unmapped one by one on free.
         libc::mallopt(libc::M_MMAP_MAX, 0);
     }
 }
 
-/// Gives freed memory back to the system. Other threads wait for memory meanwhile: a tenth of a second for
-/// a gigabyte, and nothing where there is nothing to give.
+/// Returns freed memory to the system. Blocks other threads' allocations meanwhile: a tenth of a second for a
+/// gigabyte, no time if there is nothing to return.
 pub fn return_freed_memory() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: touches nothing that is in use.
+    // SAFETY: malloc_trim releases only free memory and may be called at any time.
     unsafe {
         libc::malloc_trim(0);
     }

@@ -1,4 +1,4 @@
-//! What each module may name, held by a test that reads the sources.
+//! Tests that read the sources and enforce what each top-level module (a room) may name.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The Rust files below a folder, each with its text up to its first tests and without comments.
+/// The Rust files below a folder, with their text up to the unit tests and without comment lines.
 fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -27,7 +27,7 @@ fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The files of the gateway as `room`, the name of the top module, and text.
+/// The gateway's files: top-level module, path and text.
 fn rooms() -> Vec<(String, PathBuf, String)> {
     let src = root().join("src");
     let files = sources(&src).into_iter().filter(|(path, _)| !path.ends_with("rooms.rs"));
@@ -45,7 +45,7 @@ fn names(text: &str, word: &str) -> bool {
     text.split(apart).any(|found| found == word)
 }
 
-/// The modules of `place` that a text imports or calls: with `crate::` as the place, `crate::name` and
+/// The modules below `place` that a text names: for `crate::`, both `crate::name` and
 /// `use crate::{name, name::…}`.
 fn imports(text: &str, place: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
@@ -90,7 +90,6 @@ fn only_triton_and_the_traces_name_the_protocol() {
     }
 }
 
-/// It is a client of the API like any other.
 #[test]
 fn the_folder_command_knows_no_other_room() {
     let files: Vec<_> = rooms().into_iter().filter(|(room, ..)| room == "erase").collect();
@@ -105,14 +104,14 @@ fn the_folder_command_knows_no_other_room() {
 fn crates_know_pixels_alone() {
     for (path, text) in sources(&root().join("crates")) {
         for word in ["warp", "hyper", "tonic", "lacuna"] {
-            // The backend for Triton is called after the project.
+            // The Triton backend is named after the project.
             let own = word == "lacuna" && path.components().any(|part| part.as_os_str() == "triton-backend");
             assert!(own || !names(&text, word), "{word} in {}", path.display());
         }
     }
 }
 
-/// What a module imports it stands upon, and nothing stands upon itself.
+/// Removes modules that import nothing left over, until none remain; panics if a cycle stops that.
 fn assert_no_circle(mut below: BTreeMap<String, BTreeSet<String>>) {
     while !below.is_empty() {
         let free = |name: &&String| below[*name].iter().all(|other| !below.contains_key(other));

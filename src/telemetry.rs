@@ -17,22 +17,22 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// Bounds of the histograms' buckets, in seconds.
+/// Histogram buckets, in seconds.
 const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0];
 
-/// How long a gauge that is not set any more is still shown: those of a replica that went away.
+/// How long to keep exporting a gauge that is no longer set, such as those of a removed replica.
 const STALE: Duration = Duration::from_mins(5);
 
-/// The form of log lines.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// For humans.
     Text,
-    /// For programs: one JSON object a line.
+    /// For programs: one JSON object per line.
     Json,
 }
 
-/// Logging and tracing under way; what has not been sent yet is sent when it is dropped.
+/// Active logging and tracing; dropping it flushes pending traces.
 #[derive(Debug)]
 pub struct Telemetry {
     traces: Option<SdkTracerProvider>,
@@ -46,11 +46,11 @@ impl Drop for Telemetry {
     }
 }
 
-/// Begins to log to standard error, as much as `RUST_LOG` says (`info` unless it is set), and to send
-/// traces to the OTLP endpoint (gRPC), if there is one. Must be called inside a tokio runtime.
+/// Starts logging to standard error, filtered by `RUST_LOG` (default `info`), and exporting traces to the
+/// OTLP endpoint (gRPC), if given. Must be called inside a tokio runtime.
 ///
 /// # Errors
-/// A message where the endpoint is not one.
+/// A message if the endpoint is invalid.
 pub fn start(format: LogFormat, otlp: Option<&str>) -> Result<Telemetry, String> {
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
@@ -73,17 +73,17 @@ fn tracer(endpoint: &str) -> Result<SdkTracerProvider, String> {
     Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
 }
 
-/// The span of a request, within the trace that its caller's `traceparent` names (W3C Trace Context).
+/// A span for a request, as part of the trace named by the caller's `traceparent` (W3C Trace Context).
 pub fn request_span(headers: &HeaderMap, route: &str, request_id: &str) -> Span {
     let name = format!("POST {route}");
     let span = tracing::info_span!("request", otel.name = name, otel.kind = "server", request_id);
     let parent = global::get_text_map_propagator(|propagator| propagator.extract(&Carrier(headers)));
-    // Fails where no traces are sent, and is not missed there.
+    // Fails harmlessly if traces are not exported.
     let _ = span.set_parent(parent);
     span
 }
 
-/// Names the present span as the parent of what a call does elsewhere.
+/// Injects the current span as the parent into a gRPC call's metadata.
 pub fn propagate_trace(metadata: &mut MetadataMap) {
     let context = Span::current().context();
     global::get_text_map_propagator(|propagator| {
@@ -113,10 +113,10 @@ impl Injector for Outgoing<'_> {
     }
 }
 
-/// Begins to count, once a process; later calls give the same counts.
+/// Installs the metrics recorder, once per process; later calls return the same handle.
 ///
 /// # Errors
-/// A message where another recorder is at work already.
+/// A message if another recorder is installed already.
 pub fn metrics() -> Result<PrometheusHandle, String> {
     static HANDLE: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
     HANDLE
@@ -131,7 +131,7 @@ pub fn metrics() -> Result<PrometheusHandle, String> {
         .clone()
 }
 
-/// Shows the counters of rare events from the start: a rate cannot see the first of what is new.
+/// Exports counters of rare events as zero from the start: `rate()` misses the first increment of a new one.
 fn begin_at_zero() {
     metrics::counter!("lacuna_shared_limit_errors_total").absolute(0);
     metrics::counter!("lacuna_tokens_reload_failures_total").absolute(0);
@@ -140,7 +140,7 @@ fn begin_at_zero() {
     }
 }
 
-/// Sets the metrics of this process: memory, file descriptors, processor time.
+/// Updates this process's metrics: memory, file descriptors, CPU time.
 pub fn measure_process() {
     metrics_process::Collector::default().collect();
 }
