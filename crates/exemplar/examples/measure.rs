@@ -1,7 +1,7 @@
-//! How long a fill takes: `measure FILE WIDTH HEIGHT TIMES` prints milliseconds, a line for each time.
+//! Times a fill: `measure FILE WIDTH HEIGHT TIMES` prints milliseconds, one line per run.
 //!
-//! The file holds the picture, three bytes a pixel, and then its hole, a byte a pixel. `RAYON_NUM_THREADS`
-//! says how many threads work.
+//! The file holds the picture, three bytes per pixel, followed by its hole, one byte per pixel. Set
+//! `RAYON_NUM_THREADS` to choose the number of threads.
 
 use std::{env, error::Error, fs, time::Instant};
 

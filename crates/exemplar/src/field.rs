@@ -1,4 +1,4 @@
-//! Where each pixel of the hole is copied from, and the search for it.
+//! The nearest-neighbour field: where each pixel is copied from, and the PatchMatch search for it.
 
 use rayon::prelude::*;
 
@@ -8,51 +8,51 @@ use crate::{
     simd::{Set, for_each_set},
 };
 
-/// Rows that are searched by one thread, from a copy of what the rows around them had. Fixed, so that the
-/// field does not depend on the number of threads.
+/// Rows per unit of parallel work, which sees the rows around it as the last pass left them. Fixed, so that
+/// the field does not depend on the number of threads.
 const BAND: usize = 16;
 
-/// The way, in columns and rows, from a pixel to that it is copied from.
+/// Columns and rows from a pixel to its source.
 pub type Offset = [i16; 2];
 
-/// Leads out of every picture.
+/// No source: leads out of every picture.
 pub const NOWHERE: Offset = [i16::MIN; 2];
 
-/// The cost of no source at all.
+/// The cost of having no source.
 pub const NONE: u32 = u32::MAX;
 
-/// Where each pixel of a level's region is copied from.
+/// The offset field of a level's region.
 #[derive(Clone, Debug)]
 pub struct Field {
     region: Region,
-    /// [`NOWHERE`] where a pixel has no source.
+    /// [`NOWHERE`] for pixels without a source.
     pub offsets: Vec<Offset>,
-    /// How unlike the patches are; [`NONE`] where a pixel has no source.
+    /// Patch difference plus penalties; [`NONE`] for pixels without a source.
     pub costs: Vec<u32>,
-    /// What the copies are made lighter by.
+    /// Brightness correction of each copy.
     pub shades: Vec<Shade>,
 }
 
-/// How one pass searches.
+/// Parameters of one search pass.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass {
-    /// Makes passes differ in what they try at random.
+    /// Seed of the random candidates; differs between passes.
     pub seed: u64,
-    /// Whether rows and columns are walked backwards.
+    /// Scan order: right to left and bottom to top, if set.
     pub backwards: bool,
-    /// The largest distance, in pixels, at which sources are tried at random around the best one.
+    /// Initial radius of the random search around the best source, in pixels.
     pub radius: usize,
-    /// By how much the distance shrinks from one to the next.
+    /// Factor by which the radius shrinks at each step.
     pub narrowing: i32,
-    /// What a source costs more that does not go on where that of a neighbour does, as a share of 256.
-    /// Where it is not 0, pixels whose neighbours all go on are left alone.
+    /// Penalty for an offset that none of the four neighbours has: this share of 256 of the difference, plus
+    /// four times this. If non-zero, pixels of the hole that agree with all neighbours are skipped.
     pub incoherence: u32,
-    /// The instructions to use.
+    /// Instruction set to use.
     pub set: Set,
 }
 
 impl Field {
-    /// No pixel has a source.
+    /// A field without any sources.
     pub fn new(level: &Level) -> Self {
         let pixels = level.target.len();
         Self {
@@ -63,7 +63,7 @@ impl Field {
         }
     }
 
-    /// This field of the next smaller level at twice the size. Offsets that lead to no source are left out.
+    /// Upsamples the field to `level`, twice the size. Drops offsets that do not lead to a source there.
     pub fn doubled(&self, level: &Level) -> Self {
         let mut field = Self::new(level);
         let region = level.region;
@@ -80,18 +80,17 @@ impl Field {
         field
     }
 
-    /// What the sources cost on average.
+    /// Mean cost of the pixels that have a source.
     pub fn mean_cost(&self) -> u32 {
         let known = self.costs.iter().filter(|&&cost| cost != NONE);
         let (sum, count) = known.fold((0u64, 0u64), |(sum, count), &cost| (sum + u64::from(cost), count + 1));
         (sum / count.max(1)) as u32
     }
 
-    /// One pass of PatchMatch (Barnes et al. 2009): each pixel takes over what is better of its
-    /// neighbours' sources and of some at random.
+    /// One pass of PatchMatch (Barnes et al. 2009): propagation from the neighbours, then random search.
     pub fn search(&mut self, level: &Level, used: Option<&Used<'_>>, pass: Pass) {
         let rows = self.region.height;
-        // What a band sees of those beside it.
+        // What each band sees of its neighbours.
         let edges: Vec<Offset> = (0..rows)
             .filter(|row| row % BAND == 0 || row % BAND == BAND - 1)
             .flat_map(|row| &self.offsets[row * self.region.width..][..self.region.width])
@@ -107,7 +106,7 @@ impl Field {
     }
 }
 
-/// The pixel to which an offset leads, where it is a source.
+/// The pixel an offset leads to, if that is a source.
 #[inline(always)]
 pub fn source(level: &Level, x: usize, y: usize, [right, down]: Offset) -> Option<(usize, usize)> {
     let x = x.wrapping_add_signed(isize::from(right));
@@ -115,43 +114,44 @@ pub fn source(level: &Level, x: usize, y: usize, [right, down]: Offset) -> Optio
     if x < level.width && y < level.height && level.source[y * level.width + x] { Some((x, y)) } else { None }
 }
 
-/// How often the parts of the picture are copied.
+/// Penalties for sources that are used often, rare or remote.
 #[derive(Debug)]
 pub struct Used<'a> {
     cells: Vec<u32>,
     columns: usize,
-    /// The cost of one copy more, for a whole cell copied once.
+    /// Penalty per full use of a cell beyond the first; four of them at most.
     price: u32,
     rare: &'a Rare,
-    /// The cost of a source as remote as can be.
+    /// Penalty for the most remote sources.
     remote: f32,
-    /// How many times the level is twice as large as that of which the rarity is known.
+    /// Scales between this level and the one whose rarity is known.
     doublings: usize,
 }
 
-/// What sources cost for their rarity.
+/// Rarity penalties.
 #[derive(Debug)]
 pub struct Rare {
-    /// Of each pixel of a level.
+    /// One per pixel of the coarsest level.
     pub costs: Vec<u32>,
-    /// Columns of that level.
+    /// Width of that level.
     pub width: usize,
 }
 
-/// Side of the squares in which copies are counted.
+/// Side of the cells in which copies are counted, in pixels.
 const CELL: usize = 4;
 
-/// What a source costs for being copied once more than others is the mean cost of sources over this.
+/// The penalty for one full extra use of a cell is the mean cost divided by this.
 const REPETITION: u32 = 4;
 
-/// What the most remote sources cost more, as a share of what sources cost on average.
+/// Penalty for the most remote sources, as a share of the mean cost.
 const REMOTE: f32 = 0.5;
 
-/// How much a column counts as remote, if a row counts 1: at the same height photos are more alike.
+/// Weight of horizontal distance, vertical being 1: photos are more alike at the same height.
 const ACROSS: f32 = 0.7;
 
-/// How far an offset leads, 1 where half the picture's longer side or more. What is near is more likely to
-/// go on in the hole than what looks alike far away (Kawai et al. 2009, "Image Inpainting Considering
+/// Length of an offset, from 0 to 1 (half the picture's longer side or more). Nearby texture is more likely
+/// to continue into the hole than something similar far away (Kawai et al. 2009, "Image Inpainting
+/// Considering
 /// Brightness Change and Spatial Locality of Textures").
 #[inline(always)]
 pub fn remoteness(level: &Level, [right, down]: Offset) -> f32 {
@@ -160,7 +160,7 @@ pub fn remoteness(level: &Level, [right, down]: Offset) -> f32 {
 }
 
 impl<'a> Used<'a> {
-    /// Counts the copies of a field. What they cost on average is the measure of prices.
+    /// Counts how often `field` uses each cell. Penalties scale with its mean cost.
     pub fn of(field: &Field, level: &Level, rare: &'a Rare, doublings: usize) -> Self {
         let mean = field.mean_cost();
         let columns = level.width.div_ceil(CELL);
@@ -188,7 +188,7 @@ impl<'a> Used<'a> {
 struct Band<'a> {
     level: &'a Level,
     used: Option<&'a Used<'a>>,
-    /// The first and the last row of each band, as the pass before left them.
+    /// First and last row of every band, as the last pass left them.
     edges: &'a [Offset],
     first: usize,
     offsets: &'a mut [Offset],
@@ -214,7 +214,7 @@ fn walk(mut band: Band, pass: Pass) {
     }
 }
 
-/// The offset of the pixel `right` and `down` of one of the band's.
+/// The offset of a neighbour, `right` and `down` of a pixel of the band.
 #[inline(always)]
 fn neighbour(band: &Band, x: usize, row: usize, [right, down]: [isize; 2]) -> Offset {
     let (width, rows) = (band.level.region.width, band.offsets.len() / band.level.region.width);
@@ -225,7 +225,7 @@ fn neighbour(band: &Band, x: usize, row: usize, [right, down]: [isize; 2]) -> Of
     if row < rows {
         return band.offsets[row * width + x];
     }
-    // Of the two edges of each band, the last of the band above and the first of that below.
+    // `edges` has two rows per band: take the last of the band above or the first of the one below.
     let edge = (band.first / BAND * 2).wrapping_add_signed(if down < 0 { -1 } else { 2 });
     band.edges.get(edge.wrapping_mul(width).wrapping_add(x)).copied().unwrap_or(NOWHERE)
 }
@@ -295,8 +295,8 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Takes an offset that is better than the best so far. Not a closure, which would be compiled
-    /// without the instructions of its caller.
+    /// Keeps an offset if it beats the best so far. Not a closure: closures are not compiled for the caller's
+    /// instruction set.
     #[inline(always)]
     fn offer(&mut self, offset: Offset) {
         let Some((from_x, from_y)) = source(self.level, self.x, self.y, offset) else { return };

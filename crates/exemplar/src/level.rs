@@ -1,33 +1,33 @@
-//! One scale of the picture.
+//! One level of the image pyramid.
 
 use rayon::prelude::*;
 
 use crate::{Picture, texture::texture};
 
-/// Columns of a patch: with four bytes a pixel a row of it fills one 256-bit register.
+/// Columns of a patch: a row of it, at four bytes per pixel, fills one 256-bit register.
 pub const COLUMNS: usize = 8;
 /// Rows of a patch.
 pub const ROWS: usize = 7;
-/// Columns of a patch to the left of its centre.
+/// Columns left of a patch's centre.
 pub const LEFT: usize = 4;
-/// Rows of a patch above its centre.
+/// Rows above a patch's centre.
 pub const ABOVE: usize = 3;
-/// Pixels of a patch.
+/// Pixels per patch.
 pub const PATCH: usize = COLUMNS * ROWS;
-/// Bytes of a row of a patch.
+/// Bytes per row of a patch.
 pub const ROW_BYTES: usize = COLUMNS * BYTES;
-/// Bytes of a pixel: red, green, blue and texture.
+/// Bytes per pixel: red, green, blue and texture.
 pub const BYTES: usize = 4;
-/// Pixels around the picture, so that every patch with its centre in it can be read.
+/// Padding on every side in pixels, so that a patch centred on any pixel can be read.
 pub const FRAME: usize = 4;
 
-/// How far around the hole sources are looked for.
+/// How far around the hole pixels are matched too.
 const RING: usize = 3;
 
-/// Rows that one thread works on at a time.
+/// Rows per unit of parallel work.
 const BAND: usize = 32;
 
-/// A box of the picture.
+/// A rectangle of the picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Region {
     pub left: usize,
@@ -37,7 +37,7 @@ pub struct Region {
 }
 
 impl Region {
-    /// The smallest that holds all that is marked.
+    /// The bounding box of the marked pixels; empty if there are none.
     fn around(marked: &[bool], width: usize) -> Self {
         let rows = || marked.chunks_exact(width).enumerate().filter(|(_, row)| row.contains(&true));
         let (Some((top, _)), Some((bottom, _))) = (rows().next(), rows().next_back()) else {
@@ -51,7 +51,7 @@ impl Region {
         Self { left, top, width: right + 1 - left, height: bottom + 1 - top }
     }
 
-    /// With so many pixels more on each side, within a picture of `width` by `height`.
+    /// Grows it by so many pixels on each side, clipped to `width` by `height`.
     fn grown(self, by: usize, width: usize, height: usize) -> Self {
         if self == Self::default() {
             return self;
@@ -61,23 +61,23 @@ impl Region {
         Self { left, top, width: right - left, height: bottom - top }
     }
 
-    /// The column after the last.
+    /// One past the rightmost column.
     pub fn right(self) -> usize {
         self.left + self.width
     }
 
-    /// The row after the last.
+    /// One past the bottom row.
     pub fn bottom(self) -> usize {
         self.top + self.height
     }
 
-    /// The pixel of the picture that is at an index of such a list as [`Self::place`] means.
+    /// The inverse of [`Self::place`].
     #[inline(always)]
     pub fn pixel(self, place: usize) -> (usize, usize) {
         (self.left + place % self.width, self.top + place / self.width)
     }
 
-    /// The index in a list of the box's pixels, row after row, of a pixel of the picture.
+    /// The index of a pixel in row order within the region, if it is inside.
     #[inline(always)]
     pub fn place(self, x: usize, y: usize) -> Option<usize> {
         let (x, y) = (x.wrapping_sub(self.left), y.wrapping_sub(self.top));
@@ -85,32 +85,32 @@ impl Region {
     }
 }
 
-/// One scale of the picture, with what its patches can be copied from.
+/// One level of the pyramid, with what can be copied and what must be filled.
 #[derive(Debug)]
 pub struct Level {
     pub width: usize,
     pub height: usize,
-    /// `(height + 2 * FRAME) * stride()` pixels of [`BYTES`] bytes.
+    /// `(height + 2 * FRAME) * stride()` pixels of [`BYTES`] bytes, padding included.
     pub pixels: Vec<u8>,
-    /// Whether the fourth byte of the pixels is their texture; it is 0 at full size.
+    /// Whether the fourth byte holds the texture; it is 0 at full size.
     textured: bool,
-    /// Of each pixel, without the frame, whether it is to be filled.
+    /// Pixels to fill; without padding.
     pub hole: Vec<bool>,
-    /// Whether it is known and must not be copied; empty where all may be.
+    /// Known pixels that must not be copied; empty if there are none.
     forbidden: Vec<bool>,
-    /// Whether a whole patch around it can be copied.
+    /// Pixels whose whole patch can be copied.
     pub source: Vec<bool>,
-    /// The box in which sources are looked for. The lists below have its pixels only.
+    /// The bounding box of `target`. The fields below cover only its pixels.
     pub region: Region,
-    /// Whether a source is looked for: in the hole and a few pixels around it, where patches that mostly
-    /// show what is known make its lines go on in the hole.
+    /// Pixels to match: the hole and a few pixels around it, where patches show mostly known pixels and so
+    /// make structures continue into the hole.
     pub target: Vec<bool>,
-    /// How many steps the pixel is away from a known one; 0 for known ones.
+    /// Distance to the nearest known pixel, in steps; 0 for known ones.
     pub depth: Vec<u16>,
 }
 
 impl Level {
-    /// The picture at its own size.
+    /// The full-size level.
     pub fn new(picture: &Picture) -> Self {
         let hole: Vec<bool> = picture.hole.iter().map(|&hole| hole != 0).collect();
         let forbidden = picture.forbidden.iter().zip(&hole).map(|(&no, &hole)| no != 0 && !hole).collect();
@@ -125,15 +125,15 @@ impl Level {
         level
     }
 
-    /// The same at half the size. A pixel is the mean of the known ones under it, so that nothing leaks
-    /// out of the hole, and hole where none of them is known.
+    /// Halves the level. A pixel is the mean of the known ones under it, so nothing leaks out of the hole,
+    /// and is hole if none of them is known.
     pub fn halved(&self) -> Self {
-        // Measured at full size and averaged from then on, as the colours are.
+        // Measured at full size; averaged from then on, like the colours.
         let texture = if self.textured { Vec::new() } else { texture(self) };
         self.halved_with(&texture)
     }
 
-    /// The same, for colours alone.
+    /// Halves the level without texture.
     pub fn halved_without_texture(&self) -> Self {
         self.halved_with(&[])
     }
@@ -160,7 +160,7 @@ impl Level {
         level.paint(|y, line| {
             let upper = self.line(2 * y);
             let lower = self.line((2 * y + 1).min(self.height - 1));
-            // Where both rows are known, and there are two columns.
+            // The fast path: both rows are known and there are two columns.
             for ((pixel, upper), lower) in
                 line.iter_mut().zip(upper.as_chunks::<2>().0).zip(lower.as_chunks::<2>().0)
             {
@@ -190,13 +190,13 @@ impl Level {
         level
     }
 
-    /// The pixels that one of half the size stands for: four, of which some are the same at an odd edge.
+    /// The four pixels under one of half the size; repeated at an odd edge.
     pub fn under(&self, x: usize, y: usize) -> [(usize, usize); 4] {
         let (right, below) = ((2 * x + 1).min(self.width - 1), (2 * y + 1).min(self.height - 1));
         [(2 * x, 2 * y), (right, 2 * y), (2 * x, below), (right, below)]
     }
 
-    /// All but its colours.
+    /// A level without colours.
     fn unpainted(width: usize, height: usize, hole: Vec<bool>, forbidden: Vec<bool>) -> Self {
         let box_of_hole = Region::around(&hole, width);
         let region = box_of_hole.grown(RING, width, height);
@@ -216,7 +216,7 @@ impl Level {
         level
     }
 
-    /// Gives each row the colours that `row` writes.
+    /// Sets the colours: `row` writes those of each row.
     fn paint(&mut self, row: impl Fn(usize, &mut [[u8; BYTES]]) + Sync) {
         let (stride, width) = (self.stride(), self.width);
         self.pixels = vec![0; stride * (self.height + 2 * FRAME) * BYTES];
@@ -226,42 +226,41 @@ impl Level {
         });
     }
 
-    /// Pixels of a row of [`Self::pixels`].
+    /// Pixels per row of [`Self::pixels`], padding included.
     #[inline(always)]
     pub fn stride(&self) -> usize {
         self.width + 2 * FRAME
     }
 
-    /// Where a pixel's bytes are.
+    /// Index of a pixel's first byte in [`Self::pixels`].
     #[inline(always)]
     pub fn at(&self, x: usize, y: usize) -> usize {
         ((y + FRAME) * self.stride() + x + FRAME) * BYTES
     }
 
-    /// Where the first byte of the patch around a pixel is.
+    /// Index of the first byte of the patch around a pixel.
     #[inline(always)]
     pub fn patch_at(&self, x: usize, y: usize) -> usize {
         self.at(x, y) - (ABOVE * self.stride() + LEFT) * BYTES
     }
 
-    /// A pixel's bytes.
     #[inline(always)]
     pub fn pixel(&self, x: usize, y: usize) -> [u8; BYTES] {
         let at = self.at(x, y);
         [self.pixels[at], self.pixels[at + 1], self.pixels[at + 2], self.pixels[at + 3]]
     }
 
-    /// The pixels of a row.
+    /// The pixels of a row, without padding.
     pub fn line(&self, y: usize) -> &[[u8; BYTES]] {
         self.pixels[self.at(0, y)..][..self.width * BYTES].as_chunks().0
     }
 
-    /// Gives the hole the colours that the same level at half the size has there.
+    /// Upsamples the colours of the hole from the next coarser level.
     pub fn take_hole_from(&mut self, half: &Self) {
         self.paint_hole(|x, y| half.pixel(x / 2, y / 2));
     }
 
-    /// Gives each pixel of the hole, at a column and a row, a colour.
+    /// Sets each pixel of the hole to `colour(x, y)`.
     pub fn paint_hole(&mut self, colour: impl Fn(usize, usize) -> [u8; BYTES]) {
         for y in self.region.top..self.region.bottom() {
             for x in self.region.left..self.region.right() {
@@ -273,7 +272,7 @@ impl Level {
         }
     }
 
-    /// Whether the patch around a pixel lies in the picture.
+    /// Whether the patch around a pixel lies within the picture.
     #[inline(always)]
     pub fn is_whole(&self, x: usize, y: usize) -> bool {
         x >= LEFT && x + COLUMNS - LEFT <= self.width && y >= ABOVE && y + ROWS - ABOVE <= self.height
@@ -311,7 +310,7 @@ impl Level {
     }
 }
 
-/// The mean of two pixels beside each other and the two under them.
+/// The rounded mean of a block of two by two pixels.
 #[inline(always)]
 fn mean_of_four(upper: &[[u8; BYTES]; 2], lower: &[[u8; BYTES]; 2]) -> [u8; BYTES] {
     std::array::from_fn(|i| {
@@ -321,7 +320,7 @@ fn mean_of_four(upper: &[[u8; BYTES]; 2], lower: &[[u8; BYTES]; 2]) -> [u8; BYTE
     })
 }
 
-/// The hole and what is at most [`RING`] pixels beside and above it.
+/// Dilates the hole by [`RING`] pixels in each direction, diagonals included.
 fn widened(hole: &[bool], width: usize, region: Region) -> Vec<bool> {
     let height = hole.len() / width;
     let mut target = vec![false; region.width * region.height];
@@ -338,7 +337,7 @@ fn widened(hole: &[bool], width: usize, region: Region) -> Vec<bool> {
     target
 }
 
-/// How many steps each pixel of the region is away from a known one; 0 for known ones.
+/// Distance of each pixel of the region to the nearest known one, in steps; 0 for known ones.
 fn depths(hole: &[bool], width: usize, region: Region) -> Vec<u16> {
     const FAR: u16 = u16::MAX - 1;
     let rows = (region.top..region.bottom()).map(|y| &hole[y * width + region.left..][..region.width]);

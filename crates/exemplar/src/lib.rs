@@ -1,9 +1,9 @@
-//! Fills holes of a picture with patches of the rest of it.
+//! Exemplar-based inpainting: fills a hole with patches from the rest of the picture.
 //!
-//! From coarse to fine, each pixel of the hole looks for the known patch that is most like what surrounds
-//! it (PatchMatch: Barnes et al., SIGGRAPH 2009), and the hole takes the colours on which the patches found
-//! agree (Wexler et al., TPAMI 2007), in turns. The offsets found at one scale start the next, so that at
-//! the finest one large parts are copied as they are.
+//! From coarse to fine, each pixel of the hole searches for the known patch most like its surroundings
+//! (PatchMatch: Barnes et al., SIGGRAPH 2009), then takes the colour on which the overlapping patches agree
+//! (Wexler et al., TPAMI 2007), in alternation. The offset field of one scale initialises the next, so at
+//! the finest scale large regions are copied verbatim.
 
 #![expect(
     clippy::inline_always,
@@ -30,49 +30,48 @@ use vote::{WHOLE_PATCH, vote};
 /// A picture with a hole.
 #[derive(Clone, Copy, Debug)]
 pub struct Picture<'a> {
-    /// Columns.
+    /// Width in pixels.
     pub width: usize,
-    /// Rows.
+    /// Height in pixels.
     pub height: usize,
-    /// RGB, row after row: `width * height * 3` bytes. Colours inside the hole do not count.
+    /// RGB in row order: `width * height * 3` bytes. Colours inside the hole are ignored.
     pub rgb: &'a [u8],
-    /// Not zero where a pixel is to be filled: `width * height` bytes.
+    /// Non-zero for pixels to fill: `width * height` bytes.
     pub hole: &'a [u8],
-    /// Not zero where a known pixel must not be copied: `width * height` bytes, or empty for none.
+    /// Non-zero for known pixels that must not be copied: `width * height` bytes, or empty for none.
     pub forbidden: &'a [u8],
 }
 
 /// A filled picture.
 #[derive(Clone, Debug)]
 pub struct Fill {
-    /// RGB as in [`Picture::rgb`]; known pixels are unchanged.
+    /// RGB, as in [`Picture::rgb`]; known pixels are unchanged.
     pub rgb: Vec<u8>,
-    /// For each pixel the way, as columns and rows, to the pixel it was copied from; `[0, 0]` for known
-    /// pixels and where nothing could be copied.
+    /// Per pixel, the offset (columns, rows) to the pixel it was copied from; `[0, 0]` for known pixels and
+    /// those without a source.
     pub offsets: Vec<[i16; 2]>,
 }
 
-/// The smallest side to which a picture is shrunk, in pixels, and how deep its hole may be there.
+/// The pyramid ends before a side gets smaller than this, in pixels, or once the hole is this shallow.
 const SMALLEST_SIDE: usize = 40;
 const SMALLEST_DEPTH: u16 = 6;
-/// Fewer sources than this are no choice.
+/// It also ends before a level has fewer source patches than this.
 const FEWEST_SOURCES: usize = 64;
 
-/// Passes of the search at the smallest size, and at the full one, half of it and so on.
+/// Search passes at the coarsest scale, and at full size, half, a quarter, and below.
 const FIRST_PASSES: usize = 24;
 const PASSES: [usize; 4] = [1, 2, 4, 8];
-/// Where the hole has few pixels there are more passes: as many as search so many pixels, but no more
-/// than [`MOST_PASSES`].
+/// A small hole gets more passes: enough to search about this many pixels in all, at most [`MOST_PASSES`].
 const SEARCHED: usize = 60_000;
 const MOST_PASSES: usize = 6;
 
-/// What a source costs for its rarity, as a share of 8.
+/// Weight of rarity in a source's cost, in eighths.
 const RARITY: u32 = 2;
 
-/// Fills the hole. The bytes depend on the picture alone.
+/// Fills the hole. The result depends on the picture alone, not on threads or instruction set.
 ///
 /// # Panics
-/// Where the slices have other lengths than [`Picture`] says.
+/// If a slice does not have the length that [`Picture`] requires.
 pub fn fill(picture: &Picture) -> Fill {
     fill_with(picture, Set::here()[0])
 }
@@ -99,7 +98,7 @@ fn check(picture: &Picture) {
     assert!(picture.forbidden.is_empty() || picture.forbidden.len() == pixels, "a byte a pixel or none");
 }
 
-/// Of all pixels of a level the offsets that a field has for its hole.
+/// Expands a field's offsets for the hole to all pixels of the level.
 fn offsets(level: &Level, field: &Field) -> Vec<[i16; 2]> {
     let mut offsets = vec![[0; 2]; level.hole.len()];
     for (place, &offset) in field.offsets.iter().enumerate() {
@@ -112,7 +111,7 @@ fn offsets(level: &Level, field: &Field) -> Vec<[i16; 2]> {
     offsets
 }
 
-/// The picture at its own size, at half of it, and so on to where the hole is shallow.
+/// The pyramid: full size first, each level half the one before, until the hole is shallow.
 fn scales(picture: &Picture) -> Vec<Level> {
     let mut levels = vec![Level::new(picture)];
     loop {
@@ -130,7 +129,7 @@ fn scales(picture: &Picture) -> Vec<Level> {
     }
 }
 
-/// The largest of the scales, filled, and where from.
+/// Fills from coarse to fine; returns the full-size level and its offset field.
 fn filled(mut levels: Vec<Level>, set: Set) -> (Level, Field) {
     let coarsest = levels.len() - 1;
     let mut level = levels.pop().expect("there is one at least. This is a bug.");
@@ -150,7 +149,7 @@ fn filled(mut levels: Vec<Level>, set: Set) -> (Level, Field) {
     found
 }
 
-/// Searches and votes in turns. `number` counts the scales from the full size on.
+/// Alternates searching and voting at one scale. `number` counts the scales from full size (0) down.
 fn refined(
     mut level: Level,
     mut field: Field,

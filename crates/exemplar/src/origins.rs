@@ -1,4 +1,4 @@
-//! Where what fills a hole could have been copied from.
+//! Finds the source patches most like a fill made by somebody else.
 
 use crate::{
     Picture,
@@ -7,19 +7,19 @@ use crate::{
     simd::Set,
 };
 
-/// Passes of the search at half the size, anywhere, and at the full one, near what was found.
+/// Passes at half size, searching everywhere, and at full size, within [`NEAR`] pixels of what was found.
 const PASSES_AT_HALF: u64 = 8;
 const PASSES: u64 = 3;
 const NEAR: usize = 3;
-/// What a source costs more that does not go on where that of a neighbour does, as a share of 256.
+/// Penalty for offsets that no neighbour has, see [`Pass::incoherence`].
 const INCOHERENCE: u32 = 64;
 
-/// For each pixel of a hole that somebody filled the way, as columns and rows, to the known pixel whose
-/// surroundings are most like its own; `[0, 0]` for known pixels, and where there is none. Here colours
-/// inside the hole do count. Offsets depend on the picture alone.
+/// For each pixel of a hole that is already filled, the offset (columns, rows) to the known pixel with the
+/// most similar surroundings; `[0, 0]` for known pixels and those without a source. Unlike in
+/// [`crate::fill`], colours inside the hole count. The result depends on the picture alone.
 ///
 /// # Panics
-/// Where the slices have other lengths than [`Picture`] says.
+/// If a slice does not have the length that [`Picture`] requires.
 pub fn origins(picture: &Picture) -> Vec<[i16; 2]> {
     crate::check(picture);
     origins_with(picture, Set::here()[0])

@@ -1,37 +1,36 @@
-//! How unlike two patches are.
+//! Patch distance: sum of squared differences, with some tolerance for brightness.
 
 use crate::{
     level::{ABOVE, BYTES, COLUMNS, LEFT, Level, PATCH, ROW_BYTES, ROWS},
     simd::Set,
 };
 
-/// The largest shade, in levels, by which a copied patch is made lighter or darker in each colour.
+/// Largest brightness correction of a copied patch, in levels per colour.
 pub const LARGEST_SHADE: i32 = 12;
 
-/// What a copy is made lighter by in red, green and blue, in eighths of a level; nothing in texture.
+/// Brightness correction added to a copy's red, green and blue, in eighths of a level; 0 for texture.
 pub type Shade = [i8; BYTES];
 
-/// The patch around a pixel of the hole, to be compared with sources.
+/// A patch around a pixel to fill, to compare with sources.
 #[derive(Debug)]
 pub struct Target {
-    /// Where its first byte is.
+    /// Index of its first byte.
     start: usize,
-    /// 255 for the bytes that count, where not all do.
+    /// 255 for bytes that count; `None` if all do.
     mask: Option<[[u8; ROW_BYTES]; ROWS]>,
 }
 
-/// How unlike a source is.
+/// The distance between a target and a source.
 #[derive(Clone, Copy, Debug)]
 pub struct Difference {
-    /// Sum of squared differences, less what the shade explains.
+    /// Sum of squared differences, minus what the brightness correction explains.
     pub cost: u32,
-    /// Sums of what the source lacks in red, green and blue.
+    /// Sums of target minus source in red, green and blue.
     sums: [i32; 3],
 }
 
 impl Difference {
-    /// What has to be added to the source to have the patch's shade. Nothing where only part of the patch
-    /// counts.
+    /// The correction that gives the source the target's mean colour. Zero if only part of the patch counts.
     #[inline(always)]
     pub fn shade(&self) -> Shade {
         const LIMIT: i32 = LARGEST_SHADE * PATCH as i32;
@@ -41,7 +40,7 @@ impl Difference {
 }
 
 impl Target {
-    /// The patch around a pixel.
+    /// The patch around a pixel; parts outside the picture do not count.
     #[inline(always)]
     pub fn new(level: &Level, x: usize, y: usize) -> Self {
         let mut target = Self { start: level.patch_at(x, y), mask: None };
@@ -53,7 +52,7 @@ impl Target {
         target
     }
 
-    /// Lets only the pixels count for which `known` says so of their column and row in the patch.
+    /// Counts only the pixels for which `known(column, row)`, in coordinates of the patch.
     pub fn keep(&mut self, known: impl Fn(usize, usize) -> bool) {
         let mut mask = [[0; ROW_BYTES]; ROWS];
         for (row, mask) in mask.iter_mut().enumerate() {
@@ -64,7 +63,7 @@ impl Target {
         self.mask = Some(mask);
     }
 
-    /// The difference to the source around a pixel.
+    /// The distance to the source around a pixel.
     #[inline(always)]
     pub fn difference(&self, level: &Level, x: usize, y: usize, set: Set) -> Difference {
         let length = ((ROWS - 1) * level.stride() + COLUMNS) * BYTES;
@@ -75,7 +74,7 @@ impl Target {
             return Difference { cost: masked(own, other, stride, mask), sums: [0; 3] };
         }
         let (squares, [red, green, blue, _]) = match set {
-            // SAFETY: the set is one that the processor has.
+            // SAFETY: sets come from `Set::here`, which offers only what the CPU supports.
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => unsafe { avx512::sums(own, other, stride) },
             // SAFETY: as above.
@@ -83,7 +82,7 @@ impl Target {
             Set::Avx2 => unsafe { avx2::sums(own, other, stride) },
             Set::Portable => sums(own, other, stride),
         };
-        // Of a difference of all pixels by the same shade half is forgiven.
+        // Half of a uniform difference in brightness is forgiven.
         let sums = [red, green, blue];
         let explained = |sum: i32| {
             let shade = sum.abs().min(LARGEST_SHADE * PATCH as i32);
@@ -99,7 +98,7 @@ fn row(patch: &[u8], start: usize) -> &[u8; ROW_BYTES] {
     patch[start..][..ROW_BYTES].try_into().expect("a slice of that length. This is a bug.")
 }
 
-/// The sum of squared differences of two patches, and the sums of the differences in each channel.
+/// The sum of squared differences, and the sums of the differences per channel.
 fn sums(own: &[u8], other: &[u8], stride: usize) -> (i32, [i32; BYTES]) {
     let (mut squares, mut sums) = (0, [0; BYTES]);
     for y in 0..ROWS {
@@ -123,14 +122,14 @@ mod avx512 {
 
     use super::{BYTES, ROWS, avx2::channels, row};
 
-    /// As [`super::sums`].
+    /// Same as [`super::sums`].
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,bmi2")]
     pub fn sums(own: &[u8], other: &[u8], stride: usize) -> (i32, [i32; BYTES]) {
         let (mut squares, mut sums) = (_mm512_setzero_si512(), _mm512_setzero_si512());
         for y in 0..ROWS {
             let load = |patch| {
-                // SAFETY: a row has 32 bytes.
+                // SAFETY: `row` is 32 bytes long, which is what this load reads; it needs no alignment.
                 _mm512_cvtepu8_epi16(unsafe { _mm256_loadu_si256(row(patch, y * stride).as_ptr().cast()) })
             };
             let difference = _mm512_sub_epi16(load(own), load(other));
@@ -153,7 +152,7 @@ mod avx2 {
 
     use super::{BYTES, ROW_BYTES, ROWS, row};
 
-    /// As [`super::sums`].
+    /// Same as [`super::sums`].
     #[inline]
     #[target_feature(enable = "avx2,bmi2")]
     pub fn sums(own: &[u8], other: &[u8], stride: usize) -> (i32, [i32; BYTES]) {
@@ -162,7 +161,7 @@ mod avx2 {
             for half in [0, ROW_BYTES / 2] {
                 let load = |patch| {
                     let half = &row(patch, y * stride)[half..][..ROW_BYTES / 2];
-                    // SAFETY: half a row has 16 bytes.
+                    // SAFETY: `half` is 16 bytes long, which is what this load reads; it needs no alignment.
                     _mm256_cvtepu8_epi16(unsafe { _mm_loadu_si128(half.as_ptr().cast()) })
                 };
                 let difference = _mm256_sub_epi16(load(own), load(other));
@@ -176,20 +175,20 @@ mod avx2 {
         (_mm_cvtsi128_si32(all), channels(sums))
     }
 
-    /// The sums over four pixels of four channels.
+    /// Reduces 16 lanes, four pixels of four channels, to one sum per channel.
     #[inline]
     #[target_feature(enable = "avx2,bmi2")]
     pub fn channels(sums: __m256i) -> [i32; BYTES] {
         let half = _mm_add_epi16(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
         let all = _mm_cvtepi16_epi32(_mm_add_epi16(half, _mm_srli_si128::<8>(half)));
         let mut channels = [0; BYTES];
-        // SAFETY: four numbers of 32 bits are what the register holds.
+        // SAFETY: `channels` is 16 bytes long, which is what this store writes; it needs no alignment.
         unsafe { _mm_storeu_si128(channels.as_mut_ptr().cast(), all) };
         channels
     }
 }
 
-/// The sum of squared differences of what counts.
+/// The sum of squared differences of the bytes that count.
 fn masked(own: &[u8], other: &[u8], stride: usize, mask: &[[u8; ROW_BYTES]; ROWS]) -> u32 {
     let mut squares = 0;
     for (y, mask) in mask.iter().enumerate() {

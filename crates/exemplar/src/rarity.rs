@@ -1,4 +1,4 @@
-//! How unlike all others each part of the picture is.
+//! How unlike everything else each part of the picture is.
 
 use crate::{
     field::{NONE, Offset, source},
@@ -7,17 +7,17 @@ use crate::{
     simd::Set,
 };
 
-/// Patches nearer than this many pixels, and parts of the picture's side, do not count as others.
+/// Closer patches are not compared: the larger of this many pixels and 1/n of the picture's shorter side.
 const NEAR: i32 = 8;
 const NEAR_PART: usize = 8;
-/// The part of the picture's side that the square around a patch reaches to each side.
+/// Half the side of the square averaged around a patch, as a fraction (1/n) of the picture's shorter side.
 const AROUND: usize = 6;
-/// Others tried at random for each patch, in each of the two passes.
+/// Random candidates per patch in each of the two passes.
 const TRIED: usize = 8;
 
-/// Of each source the distance to the patch elsewhere that is most like it, as a PatchMatch of the known
-/// part with itself finds it; 0 for what is no source. A texture has many like it; an object that is
-/// there once has none, and would be seen twice.
+/// For each source, how much farther its most similar patch elsewhere is than is usual around it, as a
+/// PatchMatch of the known part against itself finds it; 0 for pixels that are no source. A texture repeats;
+/// an object that occurs once does not, and would be seen twice.
 pub fn rarity(level: &Level, set: Set) -> Vec<u32> {
     let width = level.width;
     let sources: Vec<usize> = (0..level.source.len()).filter(|&place| level.source[place]).collect();
@@ -60,11 +60,11 @@ pub fn rarity(level: &Level, set: Set) -> Vec<u32> {
     excess(level, &costs)
 }
 
-/// What each cost is more than the mean of those in the square around it.
+/// How much each cost exceeds the mean in the square around it.
 fn excess(level: &Level, costs: &[u32]) -> Vec<u32> {
     let (width, height) = (level.width, level.height);
     let reach = width.min(height) / AROUND;
-    // Sums of costs, and how many they are, above and to the left of each corner of a pixel.
+    // Summed-area table of costs and their number.
     let mut sums = vec![[0u64; 2]; (width + 1) * (height + 1)];
     for y in 0..height {
         let mut row = [0; 2];

@@ -1,20 +1,20 @@
-//! Which instructions the inner loops are compiled for.
+//! Instruction sets for which the inner loops are compiled.
 
-/// A set of instructions. What is found is the same with each.
+/// An instruction set. Results are the same with each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Set {
-    /// 512-bit registers with operations on bytes.
+    /// AVX-512 with byte operations.
     #[cfg(target_arch = "x86_64")]
     Avx512,
-    /// 256-bit registers.
+    /// AVX2, 256-bit registers.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// What every processor of the kind has.
+    /// The baseline of the target architecture.
     Portable,
 }
 
 impl Set {
-    /// The sets that this processor has, the widest first.
+    /// The sets that this CPU supports, widest first.
     pub fn here() -> Vec<Self> {
         let mut sets = vec![Self::Portable];
         #[cfg(target_arch = "x86_64")]
@@ -31,8 +31,8 @@ impl Set {
     }
 }
 
-/// Defines a function that runs another, which must be `inline(always)`, compiled for the instructions of a
-/// set. A closure would do without a macro, but is compiled without the instructions of what calls it.
+/// Defines a function that calls `inline(always)` code compiled for the instructions of a set. A macro,
+/// because a closure would not be compiled for its caller's instructions.
 macro_rules! for_each_set {
     (fn $name:ident = $work:ident($($input:ident: $kind:ty),+) $(-> $output:ty)?) => {
         fn $name(set: crate::simd::Set, $($input: $kind),+) $(-> $output)? {
@@ -43,7 +43,7 @@ macro_rules! for_each_set {
                     fn with($($input: $kind),+) $(-> $output)? {
                         $work($($input),+)
                     }
-                    // SAFETY: the set is one that the processor has.
+                    // SAFETY: sets come from `Set::here`, which offers only what the CPU supports.
                     unsafe { with($($input),+) }
                 }
                 #[cfg(target_arch = "x86_64")]
@@ -52,7 +52,7 @@ macro_rules! for_each_set {
                     fn with($($input: $kind),+) $(-> $output)? {
                         $work($($input),+)
                     }
-                    // SAFETY: the set is one that the processor has.
+                    // SAFETY: sets come from `Set::here`, which offers only what the CPU supports.
                     unsafe { with($($input),+) }
                 }
                 crate::simd::Set::Portable => $work($($input),+),

@@ -1,11 +1,11 @@
-//! Colours for a hole that nothing can be copied into.
+//! Fallback colours for a hole that nothing can be copied into.
 
 use crate::level::{BYTES, Level};
 
-/// The grey of a picture of which nothing is known.
+/// The grey of a picture without known pixels.
 const UNKNOWN: u8 = 128;
 
-/// Fills the hole with the colours around it, from the smallest scale at which they are known.
+/// Fills the hole with surrounding colours, from the finest scale at which they are known.
 pub fn smooth(level: &mut Level) {
     if !level.hole.contains(&true) {
         return;

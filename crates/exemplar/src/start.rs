@@ -1,4 +1,4 @@
-//! The first fill, at the smallest size: from the border inwards.
+//! The initial fill at the coarsest scale, from the border inwards.
 
 use crate::{
     field::{Field, NONE, NOWHERE, Offset, Rare, remoteness, source},
@@ -7,18 +7,17 @@ use crate::{
     simd::Set,
 };
 
-/// Sources tried at random for each pixel, beside those of its neighbours: the most, the fewest, and for all
-/// pixels together, which counts where so little is known that there is no smaller scale.
+/// Random candidates per pixel, besides the neighbours' sources: most, fewest, and the budget for all pixels
+/// together, which matters if too little is known for a coarser scale.
 const MOST_TRIED: usize = 48;
 const FEWEST_TRIED: usize = 4;
 const TRIED: usize = 1_000_000;
 
-/// How many times more a source costs that is as remote as can be.
+/// Penalty for the most remote sources, as a multiple of their difference.
 const REMOTE: f32 = 2.0;
 
-/// Fills the hole one layer after another, each pixel with the middle of the source that fits best to
-/// what is known or filled around it. A hole that started with any colour would be filled from what
-/// has that colour.
+/// Fills the hole layer by layer: each pixel takes the centre of the source that best matches what is known
+/// or filled around it. Starting from any fixed colour would bias the search towards sources of that colour.
 pub fn peel(level: &mut Level, rare: &Rare, set: Set) -> Field {
     let mut field = Field::new(level);
     let (width, region) = (level.width, level.region);

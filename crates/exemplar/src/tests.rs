@@ -1,6 +1,6 @@
 use super::*;
 
-/// A picture whose stripes and noise tell every place from every other.
+/// Stripes with noise, so that every place is unique.
 fn picture(width: usize, height: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(7);
     (0..width * height)

@@ -1,16 +1,16 @@
-//! How textured the picture is around each pixel.
+//! A measure of texture around each pixel.
 
 use crate::level::{BYTES, Level};
 
-/// Half the side, in pixels of the half size, of the square over which texture is averaged.
+/// Radius of the square over which texture is averaged, in pixels of the halved level.
 const RADIUS: usize = 2;
 
-/// The mean of the steps between known neighbours around each pixel of half the level's size, after Newson
-/// et al. (2014), "Video Inpainting of Complex Scenes". Measured at full size and then halved with the
-/// colours, it tells grass from a plain green where both look alike.
+/// Mean luma difference between adjacent known pixels around each pixel of the halved level, times 8 and at
+/// most 255, after Newson et al. (2014), "Video Inpainting of Complex Scenes". Measured at full size and then
+/// halved with the colours, it tells grass from plain green where both look alike.
 pub fn texture(level: &Level) -> Vec<u8> {
     let (width, height) = (level.width.div_ceil(2), level.height.div_ceil(2));
-    // Sums of steps and how many they are, of blocks of two by two, averaged over rows as they come.
+    // A sliding window of rows, with sum and number of differences in each block of two by two.
     let mut window: Vec<Vec<[u16; 2]>> = vec![vec![[0; 2]; width]; 2 * RADIUS + 1];
     let mut sums = vec![[0u32; 2]; width];
     let mut texture = Vec::with_capacity(width * height);
@@ -47,9 +47,9 @@ pub fn texture(level: &Level) -> Vec<u8> {
     texture
 }
 
-/// The steps between a row of pixels and their neighbours.
+/// Differences between the pixels of a row and their neighbours.
 struct Steps {
-    /// Luma of this row and the next, four times; and all bits where it is known, none where it is not.
+    /// Four times the luma of this row and the next, each with a mask: all ones for known pixels.
     rows: [(Vec<u16>, Vec<u16>); 2],
     sums: Vec<u16>,
     counts: Vec<u16>,
@@ -61,7 +61,7 @@ impl Steps {
         Self { rows: [row(), row()], sums: vec![0; level.width + 1], counts: vec![0; level.width + 1] }
     }
 
-    /// Those of the blocks of two by two in the rows `2 * y` and `2 * y + 1`.
+    /// Sums and counts for the blocks of two by two in rows `2 * y` and `2 * y + 1`.
     fn of_blocks(&mut self, level: &Level, y: usize, blocks: &mut [[u16; 2]]) {
         if y == 0 {
             self.read(level, 0);
@@ -84,7 +84,7 @@ impl Steps {
         }
     }
 
-    /// Makes the next row this one and reads `y` as the next.
+    /// Advances by one row: reads `y` as the next one.
     fn read(&mut self, level: &Level, y: usize) {
         self.rows.swap(0, 1);
         let (luma, known) = &mut self.rows[1];

@@ -1,4 +1,4 @@
-//! The colours of the hole, from the patches that cover its pixels.
+//! Voting: the colours of the hole as a weighted mean of the overlapping patches.
 
 use rayon::prelude::*;
 
@@ -8,14 +8,14 @@ use crate::{
     simd::{Set, for_each_set},
 };
 
-/// How much a patch counts at each depth: those nearer to the border are surer.
+/// Confidence in a patch by its centre's depth: the closer to the border, the higher.
 const SURENESS: [f32; 12] = [1.0, 1.0, 0.8, 0.64, 0.512, 0.41, 0.328, 0.262, 0.21, 0.168, 0.134, 0.107];
 
-/// Rows that one thread works on at a time.
+/// Rows per unit of parallel work.
 const BAND: usize = 8;
 
-/// Of each pixel of the region how much its patch counts: less where it is less like its source (Wexler et
-/// al. 2007), by how much less says `sharpness`.
+/// The weight of each pixel's patch in the region: the less like its source, the lower (Wexler et al. 2007);
+/// smaller `sharpness` lowers it faster.
 fn weights(level: &Level, field: &Field, sharpness: f32) -> Vec<f32> {
     let scale = 1.0 / (field.mean_cost() as f32 * sharpness).max(64.0);
     let weight = |(&cost, &depth): (&u32, &u16)| {
@@ -26,15 +26,15 @@ fn weights(level: &Level, field: &Field, sharpness: f32) -> Vec<f32> {
     field.costs.iter().zip(&level.depth).map(weight).collect()
 }
 
-/// Reaches over all of a patch.
+/// The `reach` that makes all of a patch vote.
 pub const WHOLE_PATCH: usize = ABOVE;
 
-/// By how much, in tenths, voted texture is kept: the mean of unlike patches is smoother than any of them,
-/// and would be filled from what is smoother still.
+/// Factor applied to voted texture, in tenths: the mean of different patches is smoother than any of them,
+/// and would attract sources that are smoother still.
 const TEXTURE_TENTHS: u16 = 11;
 
-/// Gives each pixel of the hole the mean of what the patches copy to it whose centres are at most `reach`
-/// columns and rows away.
+/// Sets each pixel of the hole to the weighted mean of what patches centred at most `reach` columns and rows
+/// away copy to it.
 pub fn vote(level: &mut Level, field: &Field, sharpness: f32, reach: usize, set: Set) {
     let ballot = Ballot { level, field, weights: weights(level, field, sharpness), reach };
     let width = level.region.width;
@@ -66,7 +66,7 @@ for_each_set!(fn vote_band = vote_rows(ballot: &Ballot, first: usize, rows: &mut
 fn vote_rows(ballot: &Ballot, first: usize, rows: &mut [[u8; BYTES]]) {
     let level = ballot.level;
     let width = level.region.width;
-    // With room for what patches reach beyond the region.
+    // Wide enough for patches that reach beyond the region.
     let mut sums = vec![[0.0; BYTES]; width + 2 * COLUMNS];
     let mut all = vec![0.0; width + 2 * COLUMNS];
     for (row, voted) in (first..).zip(rows.chunks_exact_mut(width)) {
@@ -85,7 +85,7 @@ fn vote_rows(ballot: &Ballot, first: usize, rows: &mut [[u8; BYTES]]) {
     }
 }
 
-/// Adds up what patches copy to a row, in eighths of a level and times their weights, and these weights.
+/// Sums what patches copy to a row, in eighths of a level times their weight, and the weights.
 #[inline(always)]
 fn add_patches(ballot: &Ballot, row: usize, sums: &mut [[f32; BYTES]], all: &mut [f32]) {
     let Ballot { level, field, weights, reach } = ballot;

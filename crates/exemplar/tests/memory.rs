@@ -1,4 +1,4 @@
-//! What a fill takes of memory, counted by the allocator of this program.
+//! Peak memory of a fill, measured by this program's allocator.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -10,18 +10,18 @@ static MOST: AtomicUsize = AtomicUsize::new(0);
 
 struct Counting;
 
-// SAFETY: all is done by the system's allocator; the rest is counting.
+// SAFETY: delegates to the system allocator, which upholds the contract; the rest only counts.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let now = NOW.fetch_add(layout.size(), Relaxed) + layout.size();
         MOST.fetch_max(now, Relaxed);
-        // SAFETY: as the caller promised.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc`, which is the same here.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         NOW.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as the caller promised.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc`, which is the same here.
         unsafe { System.dealloc(pointer, layout) }
     }
 }

@@ -1,5 +1,5 @@
-//! Encodes binary PPM files (`convert photo.jpg photo.ppm`) on one core and prints, for each, the size
-//! of the PNG file and how fast it came, in megabytes of samples a second.
+//! Encodes binary PPM files (`convert photo.jpg photo.ppm`) on one core and prints each PNG file's size and
+//! the speed in megabytes of samples per second.
 //!
 //! `cargo run --release -p png-strips --example measure -- photo.ppm...`
 

@@ -1,11 +1,11 @@
-//! Deflate (RFC 1951) for the filtered rows of photos: Huffman codes made anew for each block, and
-//! runs of one byte; a search for other repetitions only where a sample says that it finds some.
+//! Deflate (RFC 1951) for the filtered rows of photos: dynamic Huffman codes for each block, and run-length
+//! matches; other matches only if a sample shows that they pay.
 //!
-//! Most filtered photos are noise around zero, in which a search finds little and costs most of the time.
-//! On 15 photos of 4 to 16 megapixels this is 2.7 times as fast as zlib's run-length strategy, which
-//! does the same, for 1.3 % more bytes, and as fast as fdeflate, which has one table for all pictures,
-//! for 12 % fewer. Drawings and screenshots repeat themselves: strips that are mostly runs go to zlib
-//! too.
+//! Most filtered photos are noise around zero, in which a search for matches finds little and takes most of
+//! the time. On 15 photos of 4 to 16 megapixels this is 2.7 times as fast as zlib's run-length strategy,
+//! which does the same, for 1.3 % more bytes, and as fast as fdeflate, which has one table for all pictures,
+//! for 12 % fewer. Drawings and screenshots repeat themselves, so strips that are mostly runs are also given
+//! to zlib.
 
 use std::ops::Range;
 
@@ -16,10 +16,10 @@ use super::{
     matches::Matches,
 };
 
-/// Bytes that share one table: smaller blocks pay for more tables, larger ones fit their table less.
+/// Bytes per block: smaller blocks pay for more tables, larger ones fit their table less well.
 const BLOCK: usize = 128 << 10;
 
-/// zlib's level for strips of runs.
+/// zlib level for strips that are mostly runs.
 const ZLIB_LEVEL: i32 = 3;
 
 const END_OF_BLOCK: usize = 256;
@@ -27,19 +27,19 @@ const LITERALS_AND_LENGTHS: usize = 286;
 const DISTANCES: usize = 30;
 const LONGEST_RUN: usize = 258;
 
-/// The longer search for runs takes twice the time of the quick one, and that for repetitions four times; each
-/// must make a sample of the strip smaller by one part in this number.
+/// The thorough search for runs takes twice as long as the quick one, the search for matches four times. Each
+/// must shrink a sample of the strip by one part in this number.
 const RUNS_WORTH_IT: u64 = 10;
 const MATCHES_WORTH_IT: u64 = 18;
 
-/// Bytes of the sample, which is searched in all ways.
+/// Bytes of the sample on which all searches are tried.
 const SAMPLE: usize = 32 << 10;
 
-/// Runs shorter than this cost more than their literals.
+/// Shorter runs cost more than their literals.
 const SHORTEST_RUN: usize = 5;
 
-/// Deflates a part of a stream. The result ends on a whole byte, with an empty stored block, and its
-/// last block is not marked as the stream's last.
+/// Deflates part of a stream. The result ends on a byte boundary with an empty stored block; no block is
+/// marked as final.
 pub(super) fn deflate(data: &[u8]) -> Vec<u8> {
     let mut search = best_search(data);
     let mut writer = Writer::default();
@@ -55,22 +55,22 @@ pub(super) fn deflate(data: &[u8]) -> Vec<u8> {
     if in_runs < data.len() / 4 * 3 {
         return deflated;
     }
-    // Both are quick on such data, and which is smaller cannot be told beforehand.
+    // Both are quick on such data, and there is no telling which is smaller.
     let searched = zlib(data);
     if searched.len() < deflated.len() { searched } else { deflated }
 }
 
-/// How repetitions are looked for.
+/// How to search for repetitions.
 enum Search {
-    /// Runs of at least 15.
+    /// Runs of at least 15 bytes.
     LongRuns,
-    /// Runs of any length that pays.
+    /// All runs long enough to pay.
     Runs,
-    /// All repetitions.
+    /// Matches at any distance.
     Matches(Matches),
 }
 
-/// The slowest search that makes some bytes from the middle so much smaller than a quicker one.
+/// The slowest search that pays, judged by a sample from the middle.
 fn best_search(data: &[u8]) -> Search {
     let length = data.len().min(SAMPLE);
     let start = (data.len() - length) / 2;
@@ -95,15 +95,15 @@ fn zlib(data: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Literals, and then a repetition of what is `distance` bytes before it: a run of the byte before, if that is 1.
-/// Of length 0 at the end of a block.
+/// Literals followed by a match `distance` bytes back; a run if that is 1. The last piece of a block has
+/// `length` 0.
 pub(super) struct Piece {
     pub literals: usize,
     pub length: usize,
     pub distance: usize,
 }
 
-/// What a block will be made of.
+/// The contents of a block and its codes.
 struct Plan {
     block: Range<usize>,
     pieces: Vec<Piece>,
@@ -125,7 +125,7 @@ impl Plan {
         Self { block, pieces, counts, lengths, distances }
     }
 
-    /// The block's size without its tables.
+    /// Size of the block in bits, without its tables.
     fn bits(&self) -> u64 {
         let symbol = |(symbol, (count, length)): (usize, (&u32, &u8))| {
             let extra = match symbol {
@@ -142,7 +142,7 @@ impl Plan {
     }
 
     fn write(&self, writer: &mut Writer, data: &[u8]) {
-        // A literal takes at most MAX_BITS, and so does each byte of a repetition.
+        // Neither a literal nor a byte of a match takes more than MAX_BITS.
         writer.reserve(self.block.len() * MAX_BITS / 8 + 512);
         write_tables(writer, &self.lengths, &self.distances);
         let (symbols, distances) = (codes(&self.lengths), codes(&self.distances));
@@ -158,8 +158,8 @@ pub(super) fn word(data: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(*bytes)
 }
 
-/// Splits a block into literals and runs. Eight bytes at a time are compared with those before them:
-/// all eight must be equal, which misses runs of under 15, or, if `THOROUGH`, three in a row.
+/// Splits a block into literals and runs. Compares eight bytes at a time with the ones before them. All eight
+/// must be equal, which misses runs shorter than 15, or, if `THOROUGH`, three in a row.
 fn split<const THOROUGH: bool>(data: &[u8], block: Range<usize>) -> Vec<Piece> {
     const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
     let mut pieces = Vec::new();
@@ -206,7 +206,7 @@ fn end_of_run(data: &[u8], start: usize, end: usize) -> usize {
     at
 }
 
-/// The symbol of a run's length, and its extra bits (RFC 1951, 3.2.5).
+/// The symbol and extra bits of a length (RFC 1951, 3.2.5).
 pub(super) fn length_symbol(length: usize) -> (usize, Code) {
     let above = length as u32 - 3;
     match length {
@@ -220,7 +220,7 @@ pub(super) fn length_symbol(length: usize) -> (usize, Code) {
     }
 }
 
-/// The symbol of a distance, and its extra bits (RFC 1951, 3.2.5).
+/// The symbol and extra bits of a distance (RFC 1951, 3.2.5).
 pub(super) fn distance_symbol(distance: usize) -> (usize, Code) {
     let above = distance as u32 - 1;
     if above < 4 {
@@ -231,7 +231,7 @@ pub(super) fn distance_symbol(distance: usize) -> (usize, Code) {
     (symbol as usize, Code { bits: (above & ((1 << bits) - 1)) as u16, length: bits as u8 })
 }
 
-/// The lengths of the distances' codes. A single one takes a bit, and where there is none, one is sent all the same.
+/// Code lengths of the distances. A single code takes one bit; without any, one is sent nevertheless.
 fn lengths_of_distances(counts: &[u32; DISTANCES]) -> [u8; DISTANCES] {
     let mut counts = *counts;
     if counts.iter().all(|&count| count == 0) {
@@ -240,7 +240,7 @@ fn lengths_of_distances(counts: &[u32; DISTANCES]) -> [u8; DISTANCES] {
     lengths(&counts, MAX_BITS)
 }
 
-/// Cuts a run into lengths that have a symbol: at most 258, and never 1 or 2 at the end.
+/// Cuts a run into lengths that can be encoded: at most 258, with no remainder of 1 or 2.
 fn for_each_length(mut run: usize, mut take: impl FnMut(usize)) {
     while run > LONGEST_RUN + 2 {
         take(LONGEST_RUN);
@@ -255,7 +255,7 @@ fn for_each_length(mut run: usize, mut take: impl FnMut(usize)) {
     }
 }
 
-/// How often each symbol occurs.
+/// Symbol frequencies.
 struct Counts {
     /// Literals and lengths.
     symbols: [u32; LITERALS_AND_LENGTHS],
@@ -266,7 +266,7 @@ impl Counts {
     fn of(data: &[u8], start: usize, pieces: &[Piece]) -> Self {
         let mut symbols = [0; LITERALS_AND_LENGTHS];
         let mut distances = [0; DISTANCES];
-        // Four tables, so that equal neighbours do not wait for each other.
+        // Four tables, so that increments for equal neighbours do not depend on each other.
         let mut tables = [[0_u32; 256]; 4];
         let mut at = start;
         for piece in pieces {
@@ -294,7 +294,7 @@ impl Counts {
     }
 }
 
-/// The head of a block with its own codes (RFC 1951, 3.2.7): the codes' lengths, themselves coded.
+/// Writes the header of a dynamic block (RFC 1951, 3.2.7): the code lengths, themselves Huffman-coded.
 fn write_tables(
     writer: &mut Writer,
     lengths_of_symbols: &[u8; LITERALS_AND_LENGTHS],
@@ -314,8 +314,8 @@ fn write_tables(
     let sent = ORDER.iter().rposition(|&symbol| lengths[symbol] > 0).map_or(0, |last| last + 1).max(4);
 
     let number = |value: usize, length: u8| Code { bits: value as u16, length };
-    writer.put(number(0, 1)); // not the last block
-    writer.put(number(2, 2)); // codes of its own
+    writer.put(number(0, 1)); // not final
+    writer.put(number(2, 2)); // dynamic codes
     writer.put(number(used - 257, 5));
     writer.put(number(distances - 1, 5));
     writer.put(number(sent - 4, 4));
@@ -330,8 +330,8 @@ fn write_tables(
     }
 }
 
-/// Code lengths as symbols: 16 repeats the one before 3 to 6 times, 17 and 18 are 3 to 10 and 11 to
-/// 138 zeroes.
+/// Run-length-encodes code lengths: 16 repeats the previous one 3 to 6 times, 17 and 18 stand for 3 to 10 and
+/// 11 to 138 zeroes.
 fn length_codes(lengths: &[u8]) -> Vec<(u8, Code)> {
     let mut symbols = Vec::new();
     for equal in lengths.chunk_by(|a, b| a == b) {
@@ -388,24 +388,24 @@ fn write_pieces(
     }
 }
 
-/// Bits, the lowest first.
+/// Writes bits, lowest first.
 #[derive(Default)]
 struct Writer {
     bytes: Vec<u8>,
-    /// Whole bytes written; `bytes` is longer.
+    /// Bytes written so far; `bytes` is longer.
     used: usize,
     pending: u64,
-    /// Bits in `pending`, below 8 after a flush.
+    /// Bits in `pending`; fewer than 8 after a flush.
     count: u32,
 }
 
 impl Writer {
-    /// Makes room for so many bytes, and the eight that a flush stores.
+    /// Makes room for this many bytes plus the eight that a flush stores.
     fn reserve(&mut self, bytes: usize) {
         self.bytes.resize(self.used + bytes + 8, 0);
     }
 
-    /// Adds up to 56 bits between two flushes.
+    /// Appends bits; at most 56 between two flushes.
     #[inline]
     fn put(&mut self, code: Code) {
         self.pending |= u64::from(code.bits) << self.count;
@@ -420,7 +420,7 @@ impl Writer {
         self.count &= 7;
     }
 
-    /// Ends with an empty stored block, and so on a whole byte.
+    /// Ends with an empty stored block, which aligns to a byte.
     fn finish(mut self) -> Vec<u8> {
         self.reserve(16);
         self.put(Code { bits: 0, length: 3 });

@@ -1,22 +1,22 @@
-//! Huffman codes of bounded length.
+//! Length-limited Huffman codes.
 
-/// The longest code for literals and lengths: four fit in a word beside the bits left from before.
+/// Longest code for literals and lengths: four fit in a word along with the bits still pending.
 pub(super) const MAX_BITS: usize = 14;
 
-/// Some bits, the first to be sent lowest. With no length it is nothing.
+/// A bit string; the lowest bit is sent first. May be empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Code {
-    /// The bits.
+    /// The bits; those above `length` are zero.
     pub bits: u16,
-    /// How many.
+    /// Number of bits.
     pub length: u8,
 }
 
-/// The length of each symbol's code, 0 for those that do not occur, and at most `limit`, which must
-/// leave room for all symbols.
+/// The code length of each symbol; 0 if it does not occur, and at most `limit`, which must leave room for all
+/// symbols.
 ///
-/// The lengths are Huffman's; those above the limit are shortened as in ITU-T T.81, figure K.3, by
-/// making two leaves of one farther up.
+/// Builds a Huffman code, then shortens what exceeds the limit as in ITU-T T.81, figure K.3: by splitting a
+/// leaf farther up into two.
 pub(super) fn lengths<const N: usize>(counts: &[u32; N], limit: usize) -> [u8; N] {
     let mut lengths = [0; N];
     let mut symbols: Vec<usize> = (0..N).filter(|&symbol| counts[symbol] > 0).collect();
@@ -48,8 +48,8 @@ pub(super) fn lengths<const N: usize>(counts: &[u32; N], limit: usize) -> [u8; N
     lengths
 }
 
-/// The depths of a Huffman tree's leaves, whose weights rise. Inner nodes come into being in rising
-/// order too, so the two lightest nodes are always at the head of one of the two rows.
+/// Depths of a Huffman tree's leaves, given weights in ascending order. Inner nodes are created in ascending
+/// order too, so the two lightest nodes are always at the heads of the two queues.
 fn depths(weights: &[u32]) -> Vec<usize> {
     let leaves = weights.len();
     if leaves == 0 {
@@ -81,7 +81,7 @@ fn depths(weights: &[u32]) -> Vec<usize> {
     depths
 }
 
-/// The codes that RFC 1951, 3.2.2 makes of lengths, turned so that the first bit is the lowest.
+/// The canonical codes for these lengths (RFC 1951, 3.2.2), bit-reversed so that the first bit is lowest.
 pub(super) fn codes<const N: usize>(lengths: &[u8; N]) -> [Code; N] {
     let mut next = 0_u16;
     let mut codes = [Code::default(); N];
@@ -99,7 +99,7 @@ pub(super) fn codes<const N: usize>(lengths: &[u8; N]) -> [Code; N] {
 mod tests {
     use super::*;
 
-    /// A full code uses up all bit patterns: the shares of its symbols sum up to one.
+    /// The Kraft sum: 1 if a code uses all bit patterns.
     fn share_of_patterns(lengths: &[u8]) -> f64 {
         lengths.iter().filter(|&&length| length > 0).map(|&length| 0.5_f64.powi(length.into())).sum()
     }
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn lengths_keep_to_the_limit_and_leave_no_pattern_unused() {
-        // Fibonacci's numbers make the deepest tree there is.
+        // Fibonacci weights make the deepest possible tree.
         let mut fibonacci = [1_u32; 40];
         for i in 2..40 {
             fibonacci[i] = fibonacci[i - 1] + fibonacci[i - 2];

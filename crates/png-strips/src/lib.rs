@@ -1,9 +1,8 @@
-//! PNG encoding, lossless at the picture's own depth and channels, for speed first and size second.
+//! Lossless PNG encoding at the picture's own depth and channels, for speed first and size second.
 //!
-//! A picture is cut into strips of rows, which are filtered and deflated apart from each other and so
-//! on all cores; each strip ends on a whole byte (RFC 1951's empty stored block), and all together are
-//! one zlib stream. The strips depend on the picture alone: the same picture gives the same bytes on
-//! any machine.
+//! A picture is cut into strips of rows, which are filtered and deflated independently, and so on all cores.
+//! Each strip ends on a byte boundary (RFC 1951's empty stored block), and together they form one zlib
+//! stream. The strips depend on the picture alone, so the output is the same on any machine.
 
 mod deflate;
 mod huffman;
@@ -17,39 +16,38 @@ use image::DynamicImage;
 use rayon::prelude::*;
 use zlib_rs::{Deflate, DeflateFlush, adler32, crc32};
 
-/// Filtered bytes in a strip, at least; small enough that two cores share a picture of a megapixel.
+/// Minimum filtered bytes per strip; small enough for two cores to share a 1-megapixel picture.
 const STRIP: usize = 1 << 20;
 
-/// The filter of all rows. Choosing the best of five for each row costs a fifth of the whole time and
+/// The Paeth filter, used for all rows. Choosing the best of five per row takes a fifth of the total time and
 /// makes photos half a percent smaller.
 const PAETH: u8 = 4;
 
-/// zlib's header: deflate with a window of 32 KiB, fastest level (RFC 1950, 2.2).
+/// zlib header: deflate, 32 KiB window, fastest level (RFC 1950, 2.2).
 const ZLIB_HEADER: [u8; 2] = [0x78, 0x01];
 
-/// An empty last block with fixed codes, which ends a deflate stream.
+/// An empty final block with fixed codes, which ends a deflate stream.
 const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 
-/// zlib's level for ICC profiles.
+/// zlib level for ICC profiles.
 const PROFILE_LEVEL: i32 = 6;
 
-/// How a picture's samples are to be read as colours, in PNG's terms (PNG, third edition, 11.3.2).
-/// What is `None` is not written.
+/// The colour space of a picture, in PNG's terms (PNG, third edition, 11.3.2). `None` omits a chunk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Colour {
-    /// An ICC profile of the picture's own colour model.
+    /// ICC profile, for the picture's own colour model (grey or RGB).
     pub icc: Option<Vec<u8>>,
-    /// sRGB, with a rendering intent of 0 to 3. Not written beside an ICC profile.
+    /// sRGB with this rendering intent, 0 to 3. Omitted if there is an ICC profile.
     pub srgb: Option<u8>,
-    /// The image gamma, times 100 000.
+    /// Image gamma times 100 000.
     pub gamma: Option<u32>,
-    /// x and y of white, red, green and blue, times 100 000.
+    /// x and y of white, red, green and blue, each times 100 000.
     pub chromaticities: Option<[u32; 8]>,
-    /// Coding-independent code points: primaries, transfer function, matrix (0) and full range (1).
+    /// Coding-independent code points: primaries, transfer function, matrix (0), full range (1).
     pub cicp: Option<[u8; 4]>,
 }
 
-/// Encodes a picture. Pictures of floating-point samples are reduced to 16 bits.
+/// Encodes a picture as a PNG file. Floating-point samples are reduced to 16 bits.
 pub fn encode(image: &DynamicImage, colour: &Colour) -> Vec<u8> {
     let image = match image {
         DynamicImage::ImageRgb32F(_) => Cow::Owned(DynamicImage::ImageRgb16(image.to_rgb16())),
@@ -80,22 +78,22 @@ pub fn encode(image: &DynamicImage, colour: &Colour) -> Vec<u8> {
     png
 }
 
-/// A picture's samples as rows of bytes in the machine's order.
+/// A picture's samples as rows of bytes in native byte order.
 struct Rows<'a> {
     data: &'a [u8],
     count: usize,
     stride: usize,
-    /// Bytes a pixel.
+    /// Bytes per pixel.
     pixel: usize,
-    /// Whether a sample has two bytes.
+    /// Whether samples have 16 bits.
     wide: bool,
 }
 
-/// Some rows, filtered and deflated.
+/// Rows that have been filtered and deflated.
 struct Strip {
-    /// The whole IDAT chunk.
+    /// The complete IDAT chunk.
     chunk: Vec<u8>,
-    /// Adler-32 of the filtered bytes.
+    /// Adler-32 of the filtered bytes, to be combined with the other strips'.
     checksum: u32,
     /// Number of filtered bytes.
     length: usize,
@@ -114,7 +112,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Bytes of rows in PNG's order, big-endian.
+    /// The bytes of rows in PNG's byte order, big-endian.
     fn bytes(&self, start: usize, end: usize) -> Cow<'a, [u8]> {
         let rows = &self.data[start * self.stride..end * self.stride];
         if !self.wide {
@@ -133,7 +131,7 @@ impl<'a> Rows<'a> {
         Strip { chunk, checksum: adler32::adler32(1, &filtered), length: filtered.len() }
     }
 
-    /// The rows with PNG's Paeth filter (9.4), each after a byte that names it.
+    /// Applies PNG's Paeth filter (9.4). Each row is preceded by its filter type.
     fn filter(&self, start: usize, end: usize) -> Vec<u8> {
         let above = self.bytes(start.saturating_sub(1), start);
         let rows = self.bytes(start, end);
@@ -150,7 +148,7 @@ impl<'a> Rows<'a> {
 }
 
 fn paeth(out: &mut [u8], row: &[u8], above: &[u8], pixel: usize) {
-    // Beyond the left edge all is zero, and then the pixel above is the nearest.
+    // Left of the picture everything is zero, so the pixel above is the predictor.
     for ((out, sample), up) in out.iter_mut().zip(row).zip(above).take(pixel) {
         *out = sample.wrapping_sub(*up);
     }
@@ -160,11 +158,11 @@ fn paeth(out: &mut [u8], row: &[u8], above: &[u8], pixel: usize) {
     }
 }
 
-/// Which of three neighbours is nearest to left + up - corner; ties go to the earlier.
+/// The neighbour closest to left + up - corner; ties go to the earlier one.
 fn nearest(left: u8, up: u8, corner: u8) -> u8 {
     let [a, b, c] = [left, up, corner].map(i16::from);
     let (to_left, to_up, to_corner) = ((b - c).abs(), (a - c).abs(), (a + b - 2 * c).abs());
-    // In this form the compiler makes vector code of it.
+    // The compiler vectorises this form.
     let (mut best, mut distance) = (left, to_left);
     if to_up < distance {
         (best, distance) = (up, to_up);

@@ -1,35 +1,35 @@
-//! A search for repetitions that is cheap enough for photos. At every third byte it looks at the newest place with the
-//! same eight bytes, extends what it finds in both directions, and takes it only where its literals would cost more.
+//! LZ77 matching cheap enough for photos. At every third byte it looks up the latest position with the same
+//! eight bytes, extends the match in both directions, and takes it only if its literals would cost more.
 
 use std::ops::Range;
 
 use super::deflate::{Piece, distance_symbol, length_symbol, word};
 
-/// Bytes from one place that is looked at to the next: most repetitions are longer, and are found at some place.
+/// Bytes between lookups. Most matches are longer, and so are found anyway.
 const STEP: usize = 3;
-/// The longest repetition that has a symbol (RFC 1951, 3.2.5).
+/// Longest match that deflate can encode (RFC 1951, 3.2.5).
 const LONGEST: usize = 258;
-/// How far back one may lie.
+/// Largest distance.
 const WINDOW: usize = 32 << 10;
-/// Bits of the hash: the table stays in the nearest cache.
+/// Bits of the hash; the table then fits the first-level cache.
 const HASH: u32 = 12;
-/// What the symbols of a length and a distance take together, in bits, before their codes are known.
+/// Estimated bits of a length and a distance symbol together, before their codes are known.
 const SYMBOLS: u32 = 12;
-/// Parts of a bit in which costs are added.
+/// Costs are counted in units of 1/8 bit.
 const PARTS: u32 = 8;
 
-/// Where each hash was seen last.
+/// The latest position of each hash.
 pub(super) struct Matches {
     newest: Vec<u32>,
 }
 
 impl Matches {
-    /// Nothing seen yet.
+    /// Starts with an empty history.
     pub fn new() -> Self {
         Self { newest: vec![0; 1 << HASH] }
     }
 
-    /// Splits a block into literals and repetitions. Blocks must come in order.
+    /// Splits a block into literals and matches. Blocks must come in order.
     pub fn split(&mut self, data: &[u8], block: Range<usize>) -> Vec<Piece> {
         let costs = costs(&data[block.clone()]);
         let mut pieces = Vec::new();
@@ -62,7 +62,7 @@ impl Matches {
         pieces
     }
 
-    /// Takes `at` as the newest place of its hash, and gives the one before it.
+    /// Records `at` as the latest position of its hash and returns the previous one.
     #[inline]
     fn replace(&mut self, data: &[u8], at: usize) -> usize {
         let hash = word(data, at).wrapping_mul(0x9e37_79b1_85eb_ca87) >> (64 - HASH);
@@ -70,7 +70,7 @@ impl Matches {
     }
 }
 
-/// All of `within` that repeats what is `distance` before it, around the eight bytes at `at` that do.
+/// Extends a match of the eight bytes at `at` in both directions, inside `within` and up to [`LONGEST`].
 fn extended(data: &[u8], within: Range<usize>, at: usize, distance: usize) -> Range<usize> {
     let (mut start, mut end) = (at, at + 8);
     let last = within.end.min(at + LONGEST);
@@ -87,7 +87,7 @@ fn extended(data: &[u8], within: Range<usize>, at: usize, distance: usize) -> Ra
     start..end
 }
 
-/// What each byte takes as a literal, by how often it occurs.
+/// Cost of each byte as a literal, from its frequency: its entropy, at least one bit, in units of 1/8 bit.
 fn costs(block: &[u8]) -> [u16; 256] {
     let mut counts = [0_u32; 256];
     block.iter().for_each(|&byte| counts[usize::from(byte)] += 1);

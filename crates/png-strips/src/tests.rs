@@ -4,7 +4,7 @@ use zlib_rs::{Inflate, InflateFlush};
 
 use super::*;
 
-/// Reads a file with all its checksums, as (width, height, colour type, depth, samples).
+/// Decodes a file, verifying all checksums: (width, height, colour type, depth, samples).
 fn read(file: &[u8]) -> (u32, u32, ColorType, BitDepth, Vec<u8>) {
     let mut options = DecodeOptions::default();
     options.set_ignore_checksums(false);
@@ -33,7 +33,7 @@ fn assert_lossless(image: &DynamicImage) -> usize {
     file.len()
 }
 
-/// Numbers that look random, the same in every run.
+/// A deterministic pseudo-random generator.
 fn noise() -> impl FnMut() -> u32 {
     let mut state = 0x9e37_79b9_u32;
     move || {
@@ -42,7 +42,7 @@ fn noise() -> impl FnMut() -> u32 {
     }
 }
 
-/// Shades with a little noise, as photos are.
+/// Gradients with a little noise, like a photo.
 fn photo(width: u32, height: u32) -> RgbImage {
     let mut noise = noise();
     RgbImage::from_fn(width, height, |x, y| {
@@ -123,7 +123,7 @@ fn runs_of_every_length_survive() {
     assert_lossless(&image.into());
 }
 
-/// Bytes in which much repeats what is before it, at all distances and of all lengths, with noise between.
+/// Bytes with matches of all distances and lengths, and noise in between.
 fn repetitive(length: usize) -> Vec<u8> {
     let mut noise = noise();
     let mut random = |below: usize| (noise() >> 7) as usize % below;
@@ -161,7 +161,7 @@ fn one_colour_takes_next_to_nothing() {
 
 #[test]
 fn repeated_shapes_on_a_plain_ground_stay_small() {
-    // Letters, more or less: a few dark shapes again and again.
+    // Something like text: a few dark shapes repeated.
     let image = DynamicImage::from(RgbImage::from_fn(1_600, 900, |x, y| {
         let (column, row) = (x / 14, y / 24);
         let letter = (column * 7 + row * 13) % 23;
