@@ -1,4 +1,4 @@
-//! What the configuration of a model says that it is.
+//! Parses a model's configuration into the contract it must satisfy.
 
 use std::ffi::CString;
 
@@ -6,42 +6,42 @@ use serde_json::Value;
 
 use crate::tensor::Failure;
 
-/// The parameter that makes a model one of ONNX graphs.
+/// The parameter that selects ONNX graphs.
 const GRAPH: &str = "graph";
 
-/// How a model answers.
+/// How a model produces its output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// With holes filled, which needs no file.
+    /// Fills holes with `exemplar`; needs no files.
     Fill,
-    /// With graphs that take and give bytes, channels last: what comes in is what they are given.
+    /// Runs graphs on bytes, channels last; inputs are passed through unchanged.
     Bytes,
-    /// With IS-Net's published graph, which takes and gives numbers.
+    /// Runs IS-Net's published graph, whose tensors are floats.
     IsNet,
-    /// With what is the same for every picture.
+    /// Returns the same for every picture.
     #[cfg(feature = "proof")]
     Constant(crate::proof::Constant),
 }
 
-/// An input or the output: squares of bytes, channels last.
+/// An input or output: squares of bytes, channels last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
-    /// As requests and responses name it.
+    /// The tensor's name.
     pub name: CString,
-    /// Where there is but one.
+    /// The side of the squares, if fixed.
     pub side: Option<usize>,
-    /// Bytes a pixel.
+    /// Bytes per pixel.
     pub channels: usize,
 }
 
 impl Port {
-    /// The name for messages, and for graphs.
+    /// The name as a string, for messages and graphs.
     pub fn text(&self) -> &str {
         self.name.to_str().unwrap_or_default()
     }
 }
 
-/// What a model takes and gives.
+/// A model's inputs and output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contract {
     pub kind: Kind,
@@ -50,7 +50,7 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// From a configuration as Triton writes it, in JSON.
+    /// Parses the configuration that Triton passes as JSON.
     pub fn parse(json: &[u8]) -> Result<Self, Failure> {
         let config: Value =
             serde_json::from_slice(json).map_err(|error| wrong(format!("the configuration: {error}")))?;
@@ -64,7 +64,7 @@ impl Contract {
         Ok(contract)
     }
 
-    /// Refuses names and shapes that the kind has not.
+    /// Refuses names and shapes that do not fit the kind.
     fn check(&self) -> Result<(), Failure> {
         let ports: Vec<_> =
             self.inputs.iter().chain([&self.output]).map(|port| (port.text(), port.channels)).collect();
@@ -125,7 +125,7 @@ fn port(entry: &Value, what: &str) -> Result<Port, Failure> {
     }
 }
 
-/// A whole number; JSON made of protocol buffers may have it as a text.
+/// An integer; protobuf's JSON encodes 64-bit ones as strings.
 fn number(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }

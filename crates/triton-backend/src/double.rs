@@ -1,6 +1,6 @@
-//! Stands in for Triton in the tests: its functions by their names, over models and requests made here.
+//! A test double of Triton: implements the C functions over fake models and requests.
 //!
-//! What Triton sees of a request (its response, its release, its statistics) is in the request.
+//! What Triton would observe of a request (response, release, statistics) is recorded in the request.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
@@ -16,7 +16,7 @@ use crate::{
     TRITONBACKEND_ModelInstanceInitialize,
 };
 
-/// An input tensor in parts.
+/// An input tensor, possibly in several buffers.
 pub struct FakeInput {
     pub name: &'static str,
     pub kind: c_uint,
@@ -26,30 +26,30 @@ pub struct FakeInput {
 }
 
 impl FakeInput {
-    /// Bytes in ordinary memory, in one part.
+    /// A tensor of bytes in one buffer of ordinary memory.
     pub fn new(name: &'static str, shape: &[i64], bytes: Vec<u8>) -> Self {
         Self { name, kind: UINT8, shape: shape.to_vec(), parts: vec![bytes], memory: MEMORY_CPU }
     }
 }
 
-/// What was sent for a request.
+/// A response that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sent {
     Output { name: String, shape: Vec<i64>, bytes: Vec<u8> },
     Error { code: c_uint, message: String },
 }
 
-/// A request, and what became of it.
+/// A request and what happened to it.
 #[derive(Default)]
 pub struct FakeRequest {
     pub inputs: Vec<FakeInput>,
-    /// Where outputs are to be.
+    /// Kind of memory to offer for outputs.
     pub output_memory: c_uint,
-    /// Whether no response can be made.
+    /// Whether creating a response fails.
     pub broken: bool,
     pub sent: RefCell<Vec<Sent>>,
     pub released: Cell<usize>,
-    /// Success and times, as reported before the release.
+    /// Success and times that were reported before the release.
     pub statistics: RefCell<Vec<(bool, [u64; 4])>>,
 }
 
@@ -59,26 +59,26 @@ impl FakeRequest {
     }
 }
 
-/// The model "double", version 1, with one instance, as Triton loads and unloads them.
+/// The model "double", version 1, with one instance, loaded and unloaded as by Triton.
 pub struct FakeModel {
     config: String,
     folder: CString,
     backend: CString,
     state: Cell<*mut c_void>,
     instance_state: Cell<*mut c_void>,
-    /// Whether its states are kept.
+    /// Whether setting its state succeeds.
     keeps_state: bool,
-    /// Sizes of batches.
+    /// Reported batch sizes.
     pub batches: RefCell<Vec<u64>>,
 }
 
 impl FakeModel {
-    /// Loads it from `folder`; where that fails, the kind of the error and its message.
+    /// Loads it from `folder`. On failure returns the error's code and message.
     pub fn load(config: String, folder: &Path) -> Result<Box<Self>, (u32, String)> {
         Self::load_from(config, folder, Path::new(BACKEND), true)
     }
 
-    /// As above, with the folder of the backend, and where Triton cannot keep states.
+    /// Same as [`Self::load`], with a choice of backend folder and of whether setting the state succeeds.
     pub fn load_from(
         config: String,
         folder: &Path,
@@ -91,9 +91,9 @@ impl FakeModel {
         let model =
             Self { config, folder, backend, state, instance_state, keeps_state, batches: RefCell::default() };
         let model = Box::new(model);
-        // SAFETY: the model is the double's and alive.
+        // SAFETY: `model` is alive, and the double's functions accept it.
         taken(unsafe { TRITONBACKEND_ModelInitialize(model.as_ptr().cast()) })?;
-        // SAFETY: as above; its instance is itself.
+        // SAFETY: as above; a fake model is its own instance.
         taken(unsafe { TRITONBACKEND_ModelInstanceInitialize(model.as_ptr()) })?;
         Ok(model)
     }
@@ -106,7 +106,7 @@ impl FakeModel {
 
 impl Drop for FakeModel {
     fn drop(&mut self) {
-        // SAFETY: the model and its instance are the double's and still alive.
+        // SAFETY: the model, which is its own instance, is still alive.
         let errors = unsafe {
             [
                 TRITONBACKEND_ModelInstanceFinalize(self.as_ptr()),
@@ -120,12 +120,12 @@ impl Drop for FakeModel {
 /// Where `scripts/stack.py setup` puts this backend and onnxruntime.
 const BACKEND: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.triton/server/backends/lacuna");
 
-/// An error that a function for Triton gave.
+/// Takes ownership of an error returned to Triton.
 fn taken(error: *mut Error) -> Result<(), (u32, String)> {
     if error.is_null() {
         return Ok(());
     }
-    // SAFETY: made by a function below, and taken once.
+    // SAFETY: `TRITONSERVER_ErrorNew` below boxed it, and it is taken only once.
     let error = unsafe { Box::from_raw(error.cast::<FakeError>()) };
     Err((error.code, error.message.to_str().unwrap().to_owned()))
 }
@@ -146,32 +146,32 @@ fn fail(message: &str) -> *mut Error {
     Box::into_raw(Box::new(FakeError { code: 1, message: CString::new(message).unwrap() })).cast()
 }
 
-/// What is behind a pointer that the tests or a function here gave out.
+/// Dereferences a pointer that the tests or a function here handed out.
 ///
 /// # Safety
 ///
-/// It is a `T` and alive.
+/// The pointer is to a `T` that outlives `'a`.
 unsafe fn behind<'a, T, Opaque>(pointer: *mut Opaque) -> &'a T {
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     unsafe { NonNull::new(pointer.cast::<T>()).unwrap().as_ref() }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn TRITONSERVER_ErrorNew(code: c_uint, message: *const c_char) -> *mut Error {
-    // SAFETY: a text that ends with a zero.
+    // SAFETY: callers pass a NUL-terminated string.
     let message = unsafe { CStr::from_ptr(message) }.to_owned();
     Box::into_raw(Box::new(FakeError { code, message })).cast()
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn TRITONSERVER_ErrorDelete(error: *mut Error) {
-    // SAFETY: made by one of the functions above, and deleted once.
+    // SAFETY: `TRITONSERVER_ErrorNew` boxed it, and it is deleted only once.
     drop(unsafe { Box::from_raw(error.cast::<FakeError>()) });
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn TRITONSERVER_ErrorMessage(error: *mut Error) -> *const c_char {
-    // SAFETY: an error made here.
+    // SAFETY: the error was created here and is alive.
     unsafe { behind::<FakeError, _>(error) }.message.as_ptr()
 }
 
@@ -182,7 +182,7 @@ extern "C" fn TRITONSERVER_LogMessage(_: c_uint, _: *const c_char, _: c_int, _: 
 
 #[unsafe(no_mangle)]
 extern "C" fn TRITONBACKEND_ApiVersion(major: *mut u32, minor: *mut u32) -> *mut Error {
-    // SAFETY: both are variables of the caller.
+    // SAFETY: callers pass pointers to variables.
     unsafe { (*major, *minor) = (1, 19) };
     ptr::null_mut()
 }
@@ -192,21 +192,21 @@ extern "C" fn TRITONBACKEND_ModelInstanceModel(
     instance: *mut Instance,
     model: *mut *mut Model,
 ) -> *mut Error {
-    // SAFETY: a variable of the caller.
+    // SAFETY: callers pass a pointer to a variable.
     unsafe { *model = instance.cast() };
     ptr::null_mut()
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn TRITONBACKEND_ModelName(_: *mut Model, name: *mut *const c_char) -> *mut Error {
-    // SAFETY: a variable of the caller.
+    // SAFETY: callers pass a pointer to a variable.
     unsafe { *name = c"double".as_ptr() };
     ptr::null_mut()
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn TRITONBACKEND_ModelVersion(_: *mut Model, version: *mut u64) -> *mut Error {
-    // SAFETY: a variable of the caller.
+    // SAFETY: callers pass a pointer to a variable.
     unsafe { *version = 1 };
     ptr::null_mut()
 }
@@ -217,14 +217,14 @@ extern "C" fn TRITONBACKEND_ModelRepository(
     kind: *mut c_uint,
     location: *mut *const c_char,
 ) -> *mut Error {
-    // SAFETY: a model of the tests, and variables of the caller.
+    // SAFETY: `model` is a live `FakeModel`; callers pass pointers to variables.
     unsafe { (*kind, *location) = (0, behind::<FakeModel, _>(model).folder.as_ptr()) };
     ptr::null_mut()
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn TRITONBACKEND_ModelBackend(model: *mut Model, backend: *mut *mut Backend) -> *mut Error {
-    // SAFETY: a variable of the caller.
+    // SAFETY: callers pass a pointer to a variable.
     unsafe { *backend = model.cast() };
     ptr::null_mut()
 }
@@ -235,7 +235,7 @@ extern "C" fn TRITONBACKEND_BackendArtifacts(
     kind: *mut c_uint,
     location: *mut *const c_char,
 ) -> *mut Error {
-    // SAFETY: backends are the models of the tests; variables of the caller.
+    // SAFETY: a backend is a live `FakeModel`; callers pass pointers to variables.
     unsafe { (*kind, *location) = (0, behind::<FakeModel, _>(backend).backend.as_ptr()) };
     ptr::null_mut()
 }
@@ -247,7 +247,7 @@ extern "C" fn TRITONBACKEND_ModelConfig(
     config: *mut *mut Message,
 ) -> *mut Error {
     assert_eq!(version, 1);
-    // SAFETY: a model of the tests, and a variable of the caller.
+    // SAFETY: `model` is a live `FakeModel`; callers pass a pointer to a variable.
     unsafe { *config = Box::into_raw(Box::new(behind::<FakeModel, _>(model).config.clone())).cast() };
     ptr::null_mut()
 }
@@ -258,7 +258,7 @@ extern "C" fn TRITONSERVER_MessageSerializeToJson(
     start: *mut *const c_char,
     bytes: *mut usize,
 ) -> *mut Error {
-    // SAFETY: a message made above, and variables of the caller.
+    // SAFETY: `message` was created above and is alive; callers pass pointers to variables.
     unsafe {
         let text = behind::<String, _>(message);
         (*start, *bytes) = (text.as_ptr().cast(), text.len());
@@ -268,21 +268,21 @@ extern "C" fn TRITONSERVER_MessageSerializeToJson(
 
 #[unsafe(no_mangle)]
 extern "C" fn TRITONSERVER_MessageDelete(message: *mut Message) -> *mut Error {
-    // SAFETY: made above, and deleted once.
+    // SAFETY: `TRITONBACKEND_ModelConfig` boxed it, and it is deleted only once.
     drop(unsafe { Box::from_raw(message.cast::<String>()) });
     ptr::null_mut()
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn TRITONBACKEND_ModelState(model: *mut Model, state: *mut *mut c_void) -> *mut Error {
-    // SAFETY: a model of the tests, and a variable of the caller.
+    // SAFETY: `model` is a live `FakeModel`; callers pass a pointer to a variable.
     unsafe { *state = behind::<FakeModel, _>(model).state.get() };
     ptr::null_mut()
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn TRITONBACKEND_ModelSetState(model: *mut Model, state: *mut c_void) -> *mut Error {
-    // SAFETY: a model of the tests.
+    // SAFETY: `model` is a live `FakeModel`.
     let model = unsafe { behind::<FakeModel, _>(model) };
     if !model.keeps_state {
         return fail("no state is kept");
@@ -296,14 +296,14 @@ extern "C" fn TRITONBACKEND_ModelInstanceState(
     instance: *mut Instance,
     state: *mut *mut c_void,
 ) -> *mut Error {
-    // SAFETY: instances are the models of the tests; a variable of the caller.
+    // SAFETY: an instance is a live `FakeModel`; callers pass a pointer to a variable.
     unsafe { *state = behind::<FakeModel, _>(instance).instance_state.get() };
     ptr::null_mut()
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn TRITONBACKEND_ModelInstanceSetState(instance: *mut Instance, state: *mut c_void) -> *mut Error {
-    // SAFETY: instances are the models of the tests.
+    // SAFETY: an instance is a live `FakeModel`.
     unsafe { behind::<FakeModel, _>(instance) }.instance_state.set(state);
     ptr::null_mut()
 }
@@ -314,19 +314,19 @@ extern "C" fn TRITONBACKEND_RequestInput(
     name: *const c_char,
     input: *mut *mut Input,
 ) -> *mut Error {
-    // SAFETY: a request of the tests, a text that ends with a zero, a variable of the caller.
+    // SAFETY: `request` is a live `FakeRequest`; `name` is NUL-terminated.
     let (request, name) = unsafe { (behind::<FakeRequest, _>(request), CStr::from_ptr(name)) };
     let Some(found) = request.inputs.iter().find(|input| input.name.as_bytes() == name.to_bytes()) else {
         return fail("no such input");
     };
-    // SAFETY: as above.
+    // SAFETY: callers pass a pointer to a variable.
     unsafe { *input = ptr::from_ref(found).cast_mut().cast() };
     ptr::null_mut()
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn TRITONBACKEND_RequestRelease(request: *mut Request, _: u32) -> *mut Error {
-    // SAFETY: a request of the tests.
+    // SAFETY: `request` is a live `FakeRequest`.
     let request = unsafe { behind::<FakeRequest, _>(request) };
     request.released.set(request.released.get() + 1);
     ptr::null_mut()
@@ -342,7 +342,7 @@ extern "C" fn TRITONBACKEND_InputProperties(
     _: *mut u64,
     buffers: *mut u32,
 ) -> *mut Error {
-    // SAFETY: an input of a request of the tests, and variables of the caller.
+    // SAFETY: `input` is a live `FakeInput`; callers pass pointers to variables.
     unsafe {
         let input = behind::<FakeInput, _>(input);
         (*kind, *shape, *dimensions) = (input.kind, input.shape.as_ptr(), input.shape.len() as u32);
@@ -360,7 +360,7 @@ extern "C" fn TRITONBACKEND_InputBuffer(
     memory: *mut c_uint,
     _: *mut i64,
 ) -> *mut Error {
-    // SAFETY: an input of a request of the tests, and variables of the caller.
+    // SAFETY: `input` is a live `FakeInput`; callers pass pointers to variables.
     unsafe {
         let input = behind::<FakeInput, _>(input);
         let part = &input.parts[index as usize];
@@ -372,12 +372,12 @@ extern "C" fn TRITONBACKEND_InputBuffer(
 #[unsafe(no_mangle)]
 extern "C" fn TRITONBACKEND_ResponseNew(response: *mut *mut Response, request: *mut Request) -> *mut Error {
     let request: *const FakeRequest = request.cast();
-    // SAFETY: a request of the tests.
+    // SAFETY: `request` is a live `FakeRequest`.
     if unsafe { &*request }.broken {
         return fail("no response can be made");
     }
     let made = FakeResponse { request, name: String::new(), shape: vec![], bytes: vec![] };
-    // SAFETY: a variable of the caller.
+    // SAFETY: callers pass a pointer to a variable.
     unsafe { *response = Box::into_raw(Box::new(made)).cast() };
     ptr::null_mut()
 }
@@ -392,7 +392,7 @@ extern "C" fn TRITONBACKEND_ResponseOutput(
     dimensions: u32,
 ) -> *mut Error {
     assert_eq!(kind, UINT8);
-    // SAFETY: a response made here, a text, a shape of so many dimensions, a variable of the caller.
+    // SAFETY: `response` was created here; `name` is NUL-terminated; `shape` has `dimensions` elements.
     unsafe {
         (*response.cast::<FakeResponse>()).name = CStr::from_ptr(name).to_str().unwrap().to_owned();
         (*response.cast::<FakeResponse>()).shape =
@@ -410,7 +410,7 @@ extern "C" fn TRITONBACKEND_OutputBuffer(
     memory: *mut c_uint,
     _: *mut i64,
 ) -> *mut Error {
-    // SAFETY: outputs are the responses made here; variables of the caller.
+    // SAFETY: an output is a response created here; callers pass pointers to variables.
     unsafe {
         let response = &mut *output.cast::<FakeResponse>();
         response.bytes = vec![0; bytes as usize];
@@ -426,7 +426,7 @@ extern "C" fn TRITONBACKEND_ResponseSend(
     error: *mut Error,
 ) -> *mut Error {
     assert_eq!(flags, 1, "it is the only response");
-    // SAFETY: a response made here, which is sent once, and an error made here or null.
+    // SAFETY: `response` was created here and is sent only once; `error` was created here or is null.
     unsafe {
         let response = Box::from_raw(response.cast::<FakeResponse>());
         let sent = match error.cast::<FakeError>().as_ref() {
@@ -456,7 +456,7 @@ extern "C" fn TRITONBACKEND_ModelInstanceReportStatistics(
     compute_ended: u64,
     ended: u64,
 ) -> *mut Error {
-    // SAFETY: a request of the tests.
+    // SAFETY: `request` is a live `FakeRequest`.
     let request = unsafe { behind::<FakeRequest, _>(request) };
     assert_eq!(request.released.get(), 0, "the request is still there");
     let times = [started, compute_started, compute_ended, ended];
@@ -473,7 +473,7 @@ extern "C" fn TRITONBACKEND_ModelInstanceReportBatchStatistics(
     _: u64,
     _: u64,
 ) -> *mut Error {
-    // SAFETY: an instance of the tests.
+    // SAFETY: `instance` is a live `FakeModel`.
     unsafe { behind::<FakeModel, _>(instance) }.batches.borrow_mut().push(windows);
     ptr::null_mut()
 }

@@ -1,4 +1,4 @@
-//! Batches of requests: each is answered for itself, whatever happens to the others.
+//! Executes batches; each request is answered independently of the others.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +10,7 @@ use crate::request::{Request, check, log_error};
 use crate::state::{self, Instance};
 use crate::tensor::{Failure, Output};
 
-/// When the steps of an execution began and ended, in nanoseconds of the clock that Triton uses.
+/// Timestamps of an execution, in nanoseconds of the clock that Triton uses.
 #[derive(Clone, Copy, Debug)]
 struct Times {
     started: u64,
@@ -23,14 +23,14 @@ struct Times {
 ///
 /// # Safety
 ///
-/// `instance` is the instance that Triton gave the requests to.
+/// `instance` is the instance that Triton passed the requests to.
 pub unsafe fn execute(instance: *mut ffi::Instance, requests: Vec<Request>) {
-    // SAFETY: the caller's; Triton unloads no instance that executes.
+    // SAFETY: guaranteed by the caller; Triton does not unload an instance while it executes.
     let loaded = unsafe { state::instance(instance) };
     let mut all: Option<(u64, Times)> = None;
     for request in requests {
         let (windows, times, success) = answer(&loaded, &request);
-        // SAFETY: the instance is the caller's, the request is not released.
+        // SAFETY: `instance` is valid by the caller's guarantee; the request has not been released.
         let reported = check(unsafe {
             ffi::report_statistics(
                 instance,
@@ -48,7 +48,7 @@ pub unsafe fn execute(instance: *mut ffi::Instance, requests: Vec<Request>) {
         all = Some((earlier.0 + windows, whole));
     }
     if let Some((windows, times)) = all.filter(|(windows, _)| *windows > 0) {
-        // SAFETY: the instance is the caller's.
+        // SAFETY: `instance` is valid by the caller's guarantee.
         let reported = check(unsafe {
             ffi::report_batch_statistics(
                 instance,
@@ -61,13 +61,13 @@ pub unsafe fn execute(instance: *mut ffi::Instance, requests: Vec<Request>) {
         });
         log_failed("statistics of a batch", reported);
     }
-    // When all are answered, so that nobody waits for it.
+    // Only after all responses are sent, so that nobody waits for it.
     if let Ok(instance) = loaded {
         instance.work().rest();
     }
 }
 
-/// Answers one request. Gives the number of its pictures, and whether there was an answer.
+/// Answers one request. Returns the number of its pictures, the times, and whether it succeeded.
 fn answer(loaded: &Result<&Instance, Failure>, request: &Request) -> (u64, Times, bool) {
     let started = now();
     let mut compute_started = started;
@@ -98,9 +98,9 @@ fn output(
     instance.work().answer(contract, &read?, |count| *pictures = count as u64)
 }
 
-/// The result of some work, an internal failure where it panics: C code must not be unwound.
+/// Turns a panic into an internal failure, since unwinding must not reach C code.
 pub fn caught<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    // What a panic leaves behind is of this request alone.
+    // Any state that a panic leaves inconsistent belongs to this request alone.
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|panic| Err(Failure::Internal(panic_message(&*panic))))
 }
@@ -110,7 +110,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref().copied()).unwrap_or("a panic without a message").to_owned()
 }
 
-/// The failure with the name of the model, for callers that use several.
+/// Prefixes a failure with the model's name, as callers use several.
 fn named(model: &str, failure: Failure) -> Failure {
     match failure {
         Failure::BadInput(why) => Failure::BadInput(format!("{model}: {why}")),
@@ -125,7 +125,7 @@ fn log_failed(what: &str, result: Result<(), String>) {
     }
 }
 
-/// The time of `CLOCK_MONOTONIC`, which is C++'s steady clock.
+/// `CLOCK_MONOTONIC` in nanoseconds, which is C++'s steady clock.
 fn now() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
@@ -140,7 +140,7 @@ mod tests {
     use crate::double::{FakeInput, FakeModel, FakeRequest, Sent};
     use crate::samples::{config, noise};
 
-    /// A request of windows of 256 without a hole, which are answered with themselves.
+    /// A request with windows of 256 pixels a side without holes, which come back unchanged.
     fn request(windows: i64) -> FakeRequest {
         let pixels = windows as usize * 256 * 256;
         let image = FakeInput::new("image", &[windows, 256, 256, 3], noise(pixels * 3, 1));
@@ -148,8 +148,7 @@ mod tests {
         FakeRequest { inputs: vec![image, mask], ..FakeRequest::default() }
     }
 
-    /// Executes the requests as one batch of the model without a graph; the sizes of the batches that
-    /// were reported.
+    /// Executes the requests as one batch of the model without a graph. Returns the reported batch sizes.
     fn executed(requests: &[&FakeRequest]) -> Vec<u64> {
         let (image, mask, output) = (("image", [-1, -1, 3]), ("mask", [-1, -1, 1]), ("output", [-1, -1, 3]));
         let config = config(None, &[image, mask], &[output]);
@@ -158,7 +157,7 @@ mod tests {
 
     fn executed_by(model: &FakeModel, requests: &[&FakeRequest]) -> Vec<u64> {
         let pointers: Vec<_> = requests.iter().map(|request| request.as_ptr()).collect();
-        // SAFETY: the requests and the instance are the double's and alive.
+        // SAFETY: the fake requests and instance are alive.
         let error = unsafe {
             TRITONBACKEND_ModelInstanceExecute(model.as_ptr(), pointers.as_ptr(), pointers.len() as u32)
         };

@@ -1,35 +1,35 @@
-//! What this crate uses of Triton's C interface for backends, version 1.
+//! The parts of Triton's C backend interface, version 1, that this crate uses.
 //!
-//! The functions are in the program that loads the backend. Those that give an error give null where
-//! all went well; an error belongs to whoever gets it.
+//! The program that loads the backend provides the functions. Those that return an error return null on
+//! success; the error belongs to the caller.
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
 
-/// The major version of the interface that is declared here; minor versions only add to it.
+/// The major version declared here; minor versions only add to it.
 pub const API_MAJOR: u32 = 1;
 
-/// The element type of tensors of bytes.
+/// Data type of byte tensors.
 pub const UINT8: c_uint = 2;
-/// Ordinary memory.
+/// Ordinary host memory.
 pub const MEMORY_CPU: c_uint = 0;
-/// Memory of the host that a GPU can reach as well; to be read and written as ordinary memory.
+/// Pinned host memory, which GPUs can access too; readable and writable like ordinary memory.
 pub const MEMORY_CPU_PINNED: c_uint = 1;
-/// To log at the level of errors.
+/// Log level for errors.
 pub const LOG_ERROR: c_uint = 2;
-/// No more responses to this request.
+/// Marks the last response to a request.
 pub const RESPONSE_FINAL: u32 = 1;
-/// All of a request is released.
+/// Releases a request completely.
 pub const RELEASE_ALL: u32 = 1;
-/// The version of the configuration that is read.
+/// Version of the JSON configuration to ask for.
 pub const CONFIG_VERSION: u32 = 1;
-/// Files that are in folders of this machine.
+/// Artifacts in the local file system.
 pub const ARTIFACT_FILESYSTEM: c_uint = 0;
-/// Kinds of errors.
+/// Error codes.
 pub const ERROR_INTERNAL: c_uint = 1;
 pub const ERROR_INVALID_ARG: c_uint = 3;
 pub const ERROR_UNSUPPORTED: c_uint = 5;
 
-/// Types that are seen only through pointers.
+/// Opaque types, used only through pointers.
 macro_rules! opaque {
     ($($name:ident),*) => {$(
         #[repr(C)]
@@ -54,7 +54,7 @@ unsafe extern "C" {
 
     #[link_name = "TRITONSERVER_MessageDelete"]
     pub fn message_delete(message: *mut Message) -> *mut Error;
-    /// What it gives is the message's, and does not end with a zero.
+    /// The text belongs to the message and is not NUL-terminated.
     #[link_name = "TRITONSERVER_MessageSerializeToJson"]
     pub fn message_to_json(message: *mut Message, start: *mut *const c_char, bytes: *mut usize)
     -> *mut Error;
@@ -78,7 +78,7 @@ unsafe extern "C" {
 
     #[link_name = "TRITONBACKEND_ModelBackend"]
     pub fn model_backend(model: *mut Model, backend: *mut *mut Backend) -> *mut Error;
-    /// The message is the caller's.
+    /// The caller owns the message.
     #[link_name = "TRITONBACKEND_ModelConfig"]
     pub fn model_config(model: *mut Model, version: u32, config: *mut *mut Message) -> *mut Error;
     #[link_name = "TRITONBACKEND_ModelName"]
@@ -98,7 +98,7 @@ unsafe extern "C" {
     #[link_name = "TRITONBACKEND_RequestRelease"]
     pub fn request_release(request: *mut Request, flags: u32) -> *mut Error;
 
-    /// Results that are not wanted may be null.
+    /// Pointers to unwanted results may be null.
     #[link_name = "TRITONBACKEND_InputProperties"]
     pub fn input_properties(
         input: *mut Input,
@@ -109,7 +109,7 @@ unsafe extern "C" {
         bytes: *mut u64,
         buffers: *mut u32,
     ) -> *mut Error;
-    /// Memory is what is wanted when it is called and what it is when it returns.
+    /// `memory` is the preferred kind on entry and the actual kind on return.
     #[link_name = "TRITONBACKEND_InputBuffer"]
     pub fn input_buffer(
         input: *mut Input,
@@ -131,7 +131,7 @@ unsafe extern "C" {
         shape: *const i64,
         dimensions: u32,
     ) -> *mut Error;
-    /// Memory as in [`input_buffer`].
+    /// `memory` as in [`input_buffer`].
     #[link_name = "TRITONBACKEND_OutputBuffer"]
     pub fn output_buffer(
         output: *mut Output,
@@ -140,7 +140,7 @@ unsafe extern "C" {
         memory: *mut c_uint,
         memory_id: *mut i64,
     ) -> *mut Error;
-    /// The response is Triton's afterwards, the error still the caller's.
+    /// Transfers the response to Triton; the caller keeps the error.
     #[link_name = "TRITONBACKEND_ResponseSend"]
     pub fn response_send(response: *mut Response, flags: u32, error: *mut Error) -> *mut Error;
 

@@ -1,18 +1,18 @@
-//! What a window is filled with, and which windows are refused.
+//! Validates and fills windows.
 
 use std::ops::RangeInclusive;
 
 use crate::padding::Span;
 use crate::tensor::{Failure, Tensor};
 
-/// The sides of windows.
+/// Accepted sides of windows.
 const SIDES: RangeInclusive<usize> = 256..=1024;
-/// The mask value from which on a pixel is hole.
+/// Mask values from this on mark a hole.
 const HOLE: u8 = 128;
-/// The grey that answers a window without a known pixel.
+/// The grey returned for a window without known pixels.
 const UNKNOWN: u8 = 128;
 
-/// Windows of one request, all of the same side.
+/// The windows of one request, all of the same side.
 #[derive(Clone, Debug)]
 pub struct Batch<'a> {
     count: usize,
@@ -22,7 +22,7 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// The windows of two inputs that fit together.
+    /// Validates the two inputs together.
     pub fn parse(image: &'a Tensor<'_>, mask: &'a Tensor<'_>) -> Result<Self, Failure> {
         let [images, height, width] = sizes("image", image, 3)?;
         let [masks, mask_height, mask_width] = sizes("mask", mask, 1)?;
@@ -48,18 +48,17 @@ impl<'a> Batch<'a> {
         Ok(Self { count: images, side: height, image: &image.bytes, mask: &mask.bytes })
     }
 
-    /// How many windows there are.
+    /// Number of windows.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// The shape of the answer.
+    /// Shape of the output.
     pub fn shape(&self) -> [i64; 4] {
         [self.count, self.side, self.side, 3].map(|size| size as i64)
     }
 
-    /// The windows with their holes filled, one after the other, so that the answer to one has the
-    /// same bytes whatever it came with.
+    /// Fills the windows one by one, so that the result for one does not depend on the rest of the batch.
     pub fn fill(&self) -> Vec<u8> {
         let pixels = self.side * self.side;
         let windows = self.image.chunks_exact(3 * pixels).zip(self.mask.chunks_exact(pixels));
@@ -73,7 +72,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Batch, height and width of a tensor that has so many channels.
+/// Batch, height and width of a tensor, which must have this many channels.
 fn sizes(name: &str, tensor: &Tensor<'_>, channels: i64) -> Result<[usize; 3], Failure> {
     if let [batch, height, width, last] = tensor.shape[..]
         && last == channels
@@ -87,7 +86,7 @@ fn sizes(name: &str, tensor: &Tensor<'_>, channels: i64) -> Result<[usize; 3], F
     )))
 }
 
-/// Fills the holes of one window. What it has inside the hole does not count.
+/// Fills the holes of one window, ignoring its colours inside them.
 fn fill_window(side: usize, window: &mut [u8], mask: &[u8]) {
     let hole: Vec<u8> = mask.iter().map(|value| u8::from(*value >= HOLE)).collect();
     if !hole.contains(&1) {
@@ -116,12 +115,12 @@ fn fill_window(side: usize, window: &mut [u8], mask: &[u8]) {
     copy_holes(window, &hole, source, &filled);
 }
 
-/// Fills a picture that is all content and has known pixels, since its mirrored padding has none else.
+/// Fills the content alone. It has known pixels, since the padding only mirrors it.
 fn fill_content(width: usize, height: usize, rgb: &[u8], hole: &[u8]) -> Vec<u8> {
     exemplar::fill(&exemplar::Picture { width, height, rgb, hole, forbidden: &[] }).rgb
 }
 
-/// Sets the pixels in the hole to those of `filled` that start where `source` says.
+/// Copies pixels of the hole from `filled`; `source` maps a pixel to its byte offset there.
 fn copy_holes(window: &mut [u8], hole: &[u8], source: impl Fn(usize) -> usize, filled: &[u8]) {
     for (pixel, colour) in window.chunks_exact_mut(3).enumerate().filter(|(pixel, _)| hole[*pixel] != 0) {
         let start = source(pixel);
@@ -138,7 +137,7 @@ mod tests {
         Tensor { shape: shape.to_vec(), bytes: bytes.into() }
     }
 
-    /// An image and a mask of these shapes, all zero.
+    /// An all-zero image and mask of these shapes.
     fn zeros(image: &[i64], mask: &[i64]) -> [Tensor<'static>; 2] {
         [image, mask].map(|shape| tensor(shape, vec![0; shape.iter().product::<i64>() as usize]))
     }
@@ -155,7 +154,7 @@ mod tests {
         window
     }
 
-    /// The bytes of the pixels that the mask has, or has not.
+    /// The bytes of the pixels inside or outside the mask.
     fn pixels(image: &[u8], mask: &[u8], inside: bool) -> Vec<u8> {
         let chosen = image.chunks_exact(3).zip(mask).filter(|(_, value)| (**value >= 128) == inside);
         chosen.flat_map(|(pixel, _)| pixel).copied().collect()

@@ -1,4 +1,4 @@
-//! The ONNX graphs of one model folder, checked when they are loaded, and run on the CPU.
+//! The ONNX graphs of one model folder: checked when loaded, run on the CPU.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -12,13 +12,12 @@ use ort::value::{Outlet, PrimitiveTensorElementType, TensorElementType, TensorRe
 
 use crate::tensor::Failure;
 
-/// The graph for every side that has none of its own.
+/// The graph for all sides without one of their own.
 const ANY_SIDE: &str = "model.onnx";
-/// The key of its metadata that names the sides it serves, between commas, where it does not serve all.
+/// Metadata key of that graph which lists the sides it serves, comma-separated; without it, all.
 const SIDES: &str = "sides";
 
-/// What a graph must take or give: a name, and its sizes, those that are the picture's side being
-/// [`Size::Side`].
+/// A tensor that a graph must have: its name and sizes, with [`Size::Side`] for the picture's side.
 #[derive(Clone, Debug)]
 pub struct Slot {
     pub name: String,
@@ -33,7 +32,7 @@ pub enum Size {
 }
 
 impl Slot {
-    /// Its sizes for a picture of this side.
+    /// The shape for a picture of this side.
     fn shape(&self, side: usize) -> [i64; 4] {
         self.sizes.map(|size| match size {
             Size::Is(size) => size as i64,
@@ -44,9 +43,9 @@ impl Slot {
 
 /// The graphs of a folder.
 ///
-/// A folder holds `model.onnx`, which serves every side that has no graph of its own, or one graph a
-/// side, `model_256.onnx` to `model_1024.onnx`, or both. Where `model.onnx` names its sides in its
-/// metadata, it serves no others: LaMa's holds the matrices of just these.
+/// A folder holds `model.onnx`, which serves all sides without a graph of their own, or one graph per side
+/// (`model_256.onnx` to `model_1024.onnx`), or both. If `model.onnx` lists sides in its metadata, it serves
+/// no others: LaMa's contains matrices for those sides only.
 #[derive(Debug)]
 pub struct Graphs {
     inputs: Vec<Slot>,
@@ -57,7 +56,7 @@ pub struct Graphs {
 }
 
 impl Graphs {
-    /// Loads every graph of `folder`; all must take `inputs` and give `output`, of numbers of type `T`.
+    /// Loads the graphs of `folder`. All must take `inputs` and return `output`, with elements of type `T`.
     pub fn load<T: PrimitiveTensorElementType>(
         folder: &Path,
         environment: &Environment,
@@ -89,12 +88,12 @@ impl Graphs {
         Ok(graphs)
     }
 
-    /// The answer to one picture: its `inputs`, in the order of the slots and of their sizes.
+    /// Runs one picture. `inputs` are in the order of the slots, with the layout of their sizes.
     pub fn run<T>(&mut self, side: usize, inputs: &[&[T]]) -> Result<Vec<T>, Failure>
     where
         T: PrimitiveTensorElementType + Clone + Debug + 'static,
     {
-        // It fails for those who ask for what is not served, and for nobody else.
+        // An unsupported side is the caller's mistake.
         if !self.serves(side) {
             let known: BTreeSet<_> = self.named_sides.iter().chain(self.by_side.keys()).collect();
             let sides = known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -113,7 +112,7 @@ impl Graphs {
         unnamed || self.named_sides.contains(&side) || self.by_side.contains_key(&side)
     }
 
-    /// Why a graph cannot be run for pictures of `side`, or of any.
+    /// Explains why a graph does not fit pictures of `side`, or of every side if `None`.
     fn check(&self, session: &Session, kind: TensorElementType, side: Option<usize>) -> Result<(), String> {
         let taken: BTreeSet<_> = session.inputs().iter().map(Outlet::name).collect();
         let wanted: BTreeSet<_> = self.inputs.iter().map(|slot| slot.name.as_str()).collect();
@@ -127,7 +126,7 @@ impl Graphs {
     }
 }
 
-/// The graphs of a folder, each with the side that its name says.
+/// The graph files of a folder, with the side in their name, if any.
 fn files(folder: &Path) -> Result<Vec<(PathBuf, Option<usize>)>, Failure> {
     let unreadable = |error| Failure::BadInput(format!("{}: {error}", folder.display()));
     let mut found = Vec::new();
@@ -147,7 +146,7 @@ fn files(folder: &Path) -> Result<Vec<(PathBuf, Option<usize>)>, Failure> {
 }
 
 fn session(file: &Path, environment: &Environment) -> ort::Result<Session> {
-    // Memory is taken for a run and given back after it: with an arena, IS-Net keeps 2.2 GB for ever.
+    // Without an arena, memory is released after each run; with one, IS-Net keeps 2.2 GB forever.
     let processor = ep::CPU::default().with_arena_allocator(false).build();
     let session = Session::builder(environment)?
         .with_execution_providers([processor])?
@@ -163,7 +162,7 @@ fn named_sides(session: &Session) -> Result<BTreeSet<usize>, String> {
     sides.map(|side| side.parse().map_err(|_| format!("its metadata names the sides {named:?}"))).collect()
 }
 
-/// Whether one of the tensors of a graph is `slot`.
+/// Checks that a graph has the tensor `slot`.
 fn fits(tensors: &[Outlet], slot: &Slot, kind: TensorElementType, side: Option<usize>) -> Result<(), String> {
     let name = &slot.name;
     let Some(tensor) = tensors.iter().find(|tensor| tensor.name() == name) else {
@@ -176,7 +175,7 @@ fn fits(tensors: &[Outlet], slot: &Slot, kind: TensorElementType, side: Option<u
     if *ty != kind {
         return Err(format!("{name} is {ty}, not {kind}"));
     }
-    // A size that the graph leaves open is -1; none are there where it leaves open how many there are.
+    // Dynamic sizes are -1; if the rank is dynamic, there are no sizes at all.
     let fits = |(found, size): (&i64, &Size)| match (size, side) {
         _ if *found < 0 => true,
         (Size::Is(size), _) => usize::try_from(*found) == Ok(*size),

@@ -1,20 +1,20 @@
-//! What is around IS-Net's graph: bytes to numbers, and numbers to bytes.
+//! Pre- and post-processing for IS-Net: bytes to floats and back.
 
-/// The one side that the graph takes.
+/// The only side the graph accepts.
 pub const SIDE: usize = 1024;
-/// What the graph calls its input and its output.
+/// Names of the graph's input and output.
 pub const INPUT: &str = "input";
 pub const OUTPUT: &str = "output";
 
-/// A picture as the graph takes it: a plane a colour, each value (v - 128) / 256.
+/// Converts a picture to planar floats, (v - 128) / 256 each.
 pub fn planes(rgb: &[u8]) -> Vec<f32> {
     let plane = |channel| rgb[channel..].iter().step_by(3);
     (0..3).flat_map(plane).map(|value| (f32::from(*value) - 128.0) / 256.0).collect()
 }
 
-/// What the graph gives, 0 to 1, in 256 steps.
+/// Quantizes the graph's output, 0 to 1, to bytes.
 pub fn alpha(values: &[f32]) -> Vec<u8> {
-    // A conversion takes what is no number for zero.
+    // The cast turns NaN into 0.
     values.iter().map(|value| (value.clamp(0.0, 1.0) * 255.0).round_ties_even() as u8).collect()
 }
 

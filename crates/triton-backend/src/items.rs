@@ -1,22 +1,22 @@
-//! The pictures of a request, told apart before a graph sees them.
+//! Validates a request's pictures and splits them before a graph sees them.
 
 use crate::contract::Port;
 use crate::tensor::{Failure, Tensor};
 
-/// No window and no picture that a segmenter is shown has a longer side.
+/// Longest side of windows and of segmenter inputs.
 const LONGEST_SIDE: usize = 1024;
 
-/// Pictures of one request: squares, all of the same side.
+/// The pictures of one request: squares of the same side.
 #[derive(Debug)]
 pub struct Items<'a> {
     count: usize,
     side: usize,
-    /// Of each input the bytes, and how many of them are of one picture.
+    /// For each input, its bytes and the number of bytes per picture.
     inputs: Vec<(&'a [u8], usize)>,
 }
 
 impl<'a> Items<'a> {
-    /// The pictures of inputs that fit together, in the order of `ports`.
+    /// Validates the inputs together; `tensors` are in the order of `ports`.
     pub fn parse(ports: &[Port], tensors: &'a [Tensor<'_>]) -> Result<Self, Failure> {
         let named = || ports.iter().zip(tensors);
         let shapes = named().map(|(port, tensor)| shape(port, tensor)).collect::<Result<Vec<_>, _>>()?;
@@ -58,17 +58,17 @@ impl<'a> Items<'a> {
         Ok(Self { count, side, inputs })
     }
 
-    /// How many pictures there are.
+    /// Number of pictures.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// The side of all of them.
+    /// Their side in pixels.
     pub fn side(&self) -> usize {
         self.side
     }
 
-    /// For each picture the bytes of its inputs.
+    /// The bytes of the inputs of each picture.
     pub fn each(&self) -> impl Iterator<Item = Vec<&'a [u8]>> {
         (0..self.count).map(|number| {
             let one = |(bytes, size): &(&'a [u8], usize)| &bytes[number * size..(number + 1) * size];
@@ -77,7 +77,7 @@ impl<'a> Items<'a> {
     }
 }
 
-/// Batch, height and width of a tensor that has the channels of `port`.
+/// Batch, height and width of a tensor, which must have the channels of `port`.
 fn shape(port: &Port, tensor: &Tensor<'_>) -> Result<[usize; 3], Failure> {
     if let [batch, height, width, channels] = tensor.shape[..]
         && usize::try_from(channels) == Ok(port.channels)

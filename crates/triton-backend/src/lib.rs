@@ -1,20 +1,20 @@
-//! A Triton backend that fills holes of pictures with [`exemplar`], and runs ONNX graphs.
+//! A Triton backend that fills holes with [`exemplar`] and runs ONNX graphs.
 //!
-//! - `tensor`: what comes in, what goes out, and why there may be no answer
-//! - `contract`: what the configuration of a model says that it is
-//! - `padding`: the content of a window, without the mirrored padding around it
-//! - `fill`: what a window is filled with, and which are refused
-//! - `items`: the pictures of a request for graphs, and which are refused
-//! - `isnet`: what is around IS-Net's graph
-//! - `graphs`: the ONNX graphs of a folder, checked and run
-//! - `runtime`: onnxruntime, loaded once, with the threads of all graphs
-//! - `work`: what an instance of a model answers with
-//! - `ffi`: what is used of Triton's C interface
-//! - `request`: requests, read and answered through it
-//! - `state`: models and instances, loaded and let go through it
+//! - `tensor`: inputs, outputs and failures
+//! - `contract`: what a model's configuration says it takes and returns
+//! - `padding`: finds a window's content within its mirrored padding
+//! - `fill`: validates and fills windows
+//! - `items`: validates the pictures of a request to a graph
+//! - `isnet`: pre- and post-processing for IS-Net's graph
+//! - `graphs`: loads, checks and runs a folder's ONNX graphs
+//! - `runtime`: onnxruntime, loaded once, with one thread pool for all graphs
+//! - `work`: what one instance of a model runs
+//! - `ffi`: the parts of Triton's C interface that we use
+//! - `request`: reads and answers requests through it
+//! - `state`: loads and unloads models and instances through it
 //! - `execute`: batches of requests
 //!
-//! Below are the functions that Triton calls.
+//! The functions below are the entry points that Triton calls.
 
 mod contract;
 mod execute;
@@ -45,15 +45,15 @@ use execute::caught;
 use request::{Request, check, log_error, new_error};
 use tensor::Failure;
 
-/// Called once, when the backend is loaded: refuses a Triton with another interface.
+/// Called once when the backend is loaded. Refuses a Triton with another major interface version.
 ///
 /// # Safety
 ///
-/// For Triton alone to call.
+/// Only Triton may call this, as its backend interface specifies.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn TRITONBACKEND_Initialize(_backend: *mut ffi::Backend) -> *mut ffi::Error {
     let (mut major, mut minor) = (0, 0);
-    // SAFETY: both are variables.
+    // SAFETY: both pointers are to local variables.
     let asked = check(unsafe { ffi::api_version(&mut major, &mut minor) });
     match asked {
         Ok(()) if major == ffi::API_MAJOR => ptr::null_mut(),
@@ -67,14 +67,14 @@ pub unsafe extern "C" fn TRITONBACKEND_Initialize(_backend: *mut ffi::Backend) -
     }
 }
 
-/// Called when a model is loaded, before its instances: refuses one that cannot be served.
+/// Called when a model is loaded, before its instances. Refuses one that we cannot serve.
 ///
 /// # Safety
 ///
-/// For Triton alone to call.
+/// Only Triton may call this, as its backend interface specifies.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn TRITONBACKEND_ModelInitialize(model: *mut ffi::Model) -> *mut ffi::Error {
-    // SAFETY: Triton is about to load the model.
+    // SAFETY: Triton is loading this model.
     done(|| unsafe { state::load_model(model) })
 }
 
@@ -82,23 +82,23 @@ pub unsafe extern "C" fn TRITONBACKEND_ModelInitialize(model: *mut ffi::Model) -
 ///
 /// # Safety
 ///
-/// For Triton alone to call.
+/// Only Triton may call this, as its backend interface specifies.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn TRITONBACKEND_ModelFinalize(model: *mut ffi::Model) -> *mut ffi::Error {
-    // SAFETY: Triton is about to unload the model, and has no instances of it.
+    // SAFETY: Triton is unloading this model and has finalized its instances.
     done(|| unsafe { state::unload_model(model) })
 }
 
-/// Called when an instance is loaded: loads its graphs.
+/// Called when an instance is loaded. Loads its graphs.
 ///
 /// # Safety
 ///
-/// For Triton alone to call.
+/// Only Triton may call this, as its backend interface specifies.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn TRITONBACKEND_ModelInstanceInitialize(
     instance: *mut ffi::Instance,
 ) -> *mut ffi::Error {
-    // SAFETY: Triton is about to load the instance, and has loaded its model.
+    // SAFETY: Triton is loading this instance and has initialized its model.
     done(|| unsafe { state::load_instance(instance) })
 }
 
@@ -106,28 +106,28 @@ pub unsafe extern "C" fn TRITONBACKEND_ModelInstanceInitialize(
 ///
 /// # Safety
 ///
-/// For Triton alone to call.
+/// Only Triton may call this, as its backend interface specifies.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn TRITONBACKEND_ModelInstanceFinalize(
     instance: *mut ffi::Instance,
 ) -> *mut ffi::Error {
-    // SAFETY: Triton is about to unload the instance, which executes nothing.
+    // SAFETY: Triton is unloading this instance, which executes nothing any more.
     done(|| unsafe { state::unload_instance(instance) })
 }
 
-/// What Triton is told of some work: null where all went well.
+/// Converts an outcome for Triton: null means success.
 fn done(work: impl FnOnce() -> Result<(), Failure>) -> *mut ffi::Error {
     caught(work).map_or_else(|failure| new_error(&failure), |()| ptr::null_mut())
 }
 
 /// Called with each batch of requests.
 ///
-/// They are the backend's as soon as this returns no error. It never returns one, so that they are
-/// answered and released here whatever happens.
+/// Returning an error would leave the requests to Triton. This never does, so they are always answered and
+/// released here, whatever happens.
 ///
 /// # Safety
 ///
-/// For Triton alone to call.
+/// Only Triton may call this, as its backend interface specifies.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn TRITONBACKEND_ModelInstanceExecute(
     instance: *mut ffi::Instance,
@@ -135,12 +135,12 @@ pub unsafe extern "C" fn TRITONBACKEND_ModelInstanceExecute(
     count: u32,
 ) -> *mut ffi::Error {
     let work = AssertUnwindSafe(|| {
-        // SAFETY: Triton has so many pointers there, all to requests that it gives away.
+        // SAFETY: Triton passes `count` pointers, all to requests whose ownership it transfers.
         let requests = unsafe { slice::from_raw_parts(requests, count as usize) };
-        // SAFETY: as above; each pointer is there once.
+        // SAFETY: as above; no pointer occurs twice.
         let owned =
             requests.iter().filter_map(|raw| NonNull::new(*raw)).map(|raw| unsafe { Request::own(raw) });
-        // SAFETY: the instance is the one that Triton gave these requests to.
+        // SAFETY: Triton passed these requests to this instance.
         unsafe { execute::execute(instance, owned.collect()) };
     });
     if catch_unwind(work).is_err() {

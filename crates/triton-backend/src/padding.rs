@@ -1,13 +1,12 @@
-//! Mirrored padding around a window's content.
+//! Detects mirrored padding around a window's content.
 //!
-//! The gateway shows a model squares. Where a photo is smaller than the square, the content lies in
-//! its middle, and the rest is the content mirrored at its edges, the edge pixel not repeated, as
-//! often as it takes. A network needs that; a method that copies pixels would copy the mirrored ones
-//! too, in patterns like those of a kaleidoscope.
+//! The gateway sends squares. If a photo is smaller than the square, the content is centred and mirrored at
+//! its edges, edge pixels not repeated, as often as needed. Networks need that, but a method that copies
+//! pixels would copy the mirrored ones too, in kaleidoscopic patterns.
 
 use std::ops::Range;
 
-/// Where along one direction a window shows its content, and where the content mirrored.
+/// Along one axis: the extent of a window and of the content centred in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     side: usize,
@@ -15,19 +14,19 @@ pub struct Span {
 }
 
 impl Span {
-    /// The rows and columns of a window of `side` that are content.
+    /// Finds the rows and columns of a window that are content.
     ///
-    /// `rgb` has three bytes a pixel, `hole` one, which is not zero where the pixel is to be filled;
-    /// colours inside the hole do not count.
+    /// `rgb` has three bytes per pixel; `hole` has one, non-zero for pixels to fill, whose colours are
+    /// ignored.
     pub fn of_rows_and_columns(side: usize, rgb: &[u8], hole: &[u8]) -> (Self, Self) {
         let (rows, columns) = fingerprints(side, rgb, hole);
         (Self::of_lines(&rows), Self::of_lines(&columns))
     }
 
-    /// The span of lines that are alike where their numbers are.
+    /// Finds the shortest span that explains lines with these fingerprints.
     ///
-    /// Lines that only happen to be mirrored are taken for padding too. As they hold nothing that the
-    /// others do not, leaving them out loses nothing.
+    /// Content that happens to be symmetrical is taken for padding too. That loses nothing, since the
+    /// remaining lines hold the same pixels.
     fn of_lines(lines: &[u64]) -> Self {
         let side = lines.len();
         (1..side)
@@ -36,9 +35,9 @@ impl Span {
             .unwrap_or(Self { side, length: side })
     }
 
-    /// Whether all lines outside the content are those of the content, mirrored.
+    /// Whether all lines outside the content mirror it.
     fn explains(self, lines: &[u64]) -> bool {
-        // Most lengths are ruled out by the first line alone.
+        // The first line alone rules out most lengths.
         let content = self.content();
         (0..content.start)
             .chain(content.end..self.side)
@@ -51,29 +50,29 @@ impl Span {
         start..start + self.length
     }
 
-    /// The line of the content, counted from its first one, that a line of the window shows.
+    /// Maps a line of the window to the line of the content that it shows.
     pub fn shown(self, line: usize) -> usize {
         let last = self.length - 1;
         if last == 0 {
             return 0;
         }
         let period = 2 * last;
-        // A multiple of the period is added, so that nothing is below zero.
+        // Adding a multiple of the period avoids negative numbers.
         let start = self.content().start;
         let position = (line + start.div_ceil(period) * period - start) % period;
         last - position.abs_diff(last)
     }
 
-    /// Whether all of the window is content.
+    /// Whether there is no padding.
     pub fn is_whole(self) -> bool {
         self.length == self.side
     }
 }
 
-/// A number for each row and each column, equal for equal ones.
+/// Fingerprints of rows and columns; equal lines have equal ones.
 ///
-/// Each is the sum of its pixels, each pixel times the number of its place. With these odd numbers of
-/// 64 bits no two lines that differ in one pixel are taken for equal, and others practically never.
+/// Each is the sum of its pixels times a 64-bit odd constant per place. Lines that differ in one pixel never
+/// collide, others practically never.
 fn fingerprints(side: usize, rgb: &[u8], hole: &[u8]) -> (Vec<u64>, Vec<u64>) {
     let places: Vec<u64> = (0..side as u64).map(place).collect();
     let mut columns = vec![0_u64; side];
@@ -98,7 +97,7 @@ fn fingerprints(side: usize, rgb: &[u8], hole: &[u8]) -> (Vec<u64>, Vec<u64>) {
     (rows, columns)
 }
 
-/// An odd number for each place, as good as random (SplitMix64).
+/// A pseudo-random odd constant for each place (SplitMix64).
 fn place(number: u64) -> u64 {
     let mut mixed = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -117,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_line_that_is_shown_is_that_of_a_mirrored_sequence() {
-        // side, length, what is shown
+        // side, length, line of the content shown by each line
         let table: [(usize, usize, &[usize]); 6] = [
             (5, 5, &[0, 1, 2, 3, 4]),
             (5, 1, &[0, 0, 0, 0, 0]),

@@ -1,4 +1,4 @@
-//! Answers that are known beforehand, after a time that is known, for what is proved of the gateway.
+//! Models with known answers and delays, for `tests/proof`.
 
 use std::thread;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::tensor::Failure;
 
 const GREY: u8 = 128;
 
-/// A model that knows no picture.
+/// A model that ignores its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Constant {
     wait: Duration,
@@ -18,13 +18,13 @@ pub struct Constant {
 }
 
 impl Constant {
-    /// From the parameters of a model that has `wait_ms`.
+    /// Parses the parameters of a model, if they include `wait_ms`.
     pub fn parse(parameters: &Value) -> Option<Self> {
         let wait = parameters["wait_ms"]["string_value"].as_str()?.parse().ok()?;
         Some(Self { wait: Duration::from_millis(wait), fails: !parameters["fails"].is_null() })
     }
 
-    /// Grey where the mask is set; the middle of a picture that has no mask.
+    /// Fills the mask with grey; without a mask, marks the middle of the picture.
     pub fn answer(&self, output: &Port, side: usize, inputs: &[&[u8]]) -> Result<Vec<u8>, Failure> {
         thread::sleep(self.wait);
         if self.fails {

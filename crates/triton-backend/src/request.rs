@@ -1,4 +1,4 @@
-//! Triton's requests, read and answered through its C interface.
+//! Reads and answers requests through Triton's C interface.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_uint};
@@ -8,35 +8,35 @@ use std::slice;
 use crate::ffi;
 use crate::tensor::{Failure, Output, Tensor};
 
-/// A request of which this crate is the owner. It is released when it is dropped.
+/// An owned request, released on drop.
 pub struct Request {
     raw: NonNull<ffi::Request>,
 }
 
 impl Request {
-    /// Takes a request over from Triton.
+    /// Takes ownership of a request from Triton.
     ///
     /// # Safety
     ///
-    /// `raw` is a request that Triton gave to the backend, that is not released, and that nobody else
-    /// will release.
+    /// `raw` is a request that Triton passed to the backend, that has not been released, and that nobody else
+    /// releases.
     pub unsafe fn own(raw: NonNull<ffi::Request>) -> Self {
         Self { raw }
     }
 
-    /// For calls that name the request.
+    /// The raw pointer, for calls about the request.
     pub fn as_ptr(&self) -> *mut ffi::Request {
         self.raw.as_ptr()
     }
 
-    /// An input of bytes by its name.
+    /// Reads a byte input by name.
     ///
-    /// Parts that came in several buffers are joined; a single one is not copied.
+    /// Several buffers are joined; a single one is borrowed.
     pub fn tensor(&self, name: &CStr) -> Result<Tensor<'_>, Failure> {
         let input = self.input(name)?;
         let (mut kind, mut shape, mut dimensions, mut buffers) = (0, ptr::null(), 0, 0);
-        // SAFETY: `input` belongs to this request, which is not released; what is null is not wanted,
-        // and the others are variables of the right types.
+        // SAFETY: `input` belongs to this request, which has not been released; null means an unwanted
+        // result, and the other pointers are to local variables of the right types.
         check(unsafe {
             ffi::input_properties(
                 input.as_ptr(),
@@ -52,7 +52,7 @@ impl Request {
         if kind != ffi::UINT8 {
             return Err(Failure::BadInput(format!("{} must be UINT8", name.to_string_lossy())));
         }
-        // SAFETY: Triton keeps so many dimensions there as long as the request is not released.
+        // SAFETY: `shape` has `dimensions` elements, which live until the request is released.
         let shape = unsafe { slice(shape, dimensions as usize) }.to_vec();
         let bytes = match buffers {
             1 => Cow::Borrowed(self.buffer(input, name, 0)?),
@@ -69,7 +69,7 @@ impl Request {
 
     fn input(&self, name: &CStr) -> Result<NonNull<ffi::Input>, Failure> {
         let mut input = ptr::null_mut();
-        // SAFETY: the request is not released, the name ends with a zero, `input` is a variable.
+        // SAFETY: the request has not been released; the name is NUL-terminated; `input` is a local variable.
         let missing = check(unsafe { ffi::request_input(self.as_ptr(), name.as_ptr(), &mut input) }).err();
         NonNull::new(input).filter(|_| missing.is_none()).ok_or_else(|| {
             let why = missing.map(|message| format!(": {message}")).unwrap_or_default();
@@ -77,11 +77,11 @@ impl Request {
         })
     }
 
-    /// One of the buffers that an input of this request is in.
+    /// One of the buffers of an input of this request.
     fn buffer(&self, input: NonNull<ffi::Input>, name: &CStr, index: u32) -> Result<&[u8], Failure> {
         let (mut start, mut bytes, mut memory, mut memory_id) = (ptr::null(), 0, ffi::MEMORY_CPU, 0);
-        // SAFETY: `input` belongs to this request, which is not released, and has a buffer of this
-        // index; the others are variables of the right types.
+        // SAFETY: `input` belongs to this request, which has not been released, and has a buffer of this
+        // index; the pointers are to local variables of the right types.
         check(unsafe {
             ffi::input_buffer(input.as_ptr(), index, &mut start, &mut bytes, &mut memory, &mut memory_id)
         })
@@ -94,25 +94,25 @@ impl Request {
         }
         let bytes = usize::try_from(bytes)
             .map_err(|_| Failure::BadInput(format!("{} is too large", name.to_string_lossy())))?;
-        // SAFETY: Triton keeps so many bytes of the host's memory there as long as the request is not
-        // released, and a released one cannot be borrowed.
+        // SAFETY: the buffer is host memory of `bytes` bytes that lives until the request is released, which
+        // the borrow of `self` prevents.
         Ok(unsafe { slice(start.cast::<u8>(), bytes) })
     }
 
-    /// Sends the one response of this request: the output of that name, or an error where there is none.
+    /// Sends this request's only response: the output `name`, or an error.
     ///
-    /// Gives why there is none, or why no response could be sent.
+    /// Returns that error, or why no response could be sent.
     pub fn respond(&self, name: &CStr, outcome: Result<Output, Failure>) -> Result<(), Failure> {
         let mut response = ptr::null_mut();
-        // SAFETY: the request is not released; `response` is a variable.
+        // SAFETY: the request has not been released; `response` is a local variable.
         check(unsafe { ffi::response_new(&mut response, self.as_ptr()) }).map_err(Failure::Internal)?;
-        // SAFETY: the response was just made and is sent below, not before.
+        // SAFETY: the response was just created and is not sent until below.
         let outcome = outcome.and_then(|output| unsafe { write(response, name, &output) });
         let error = outcome.as_ref().err().map_or(ptr::null_mut(), new_error);
-        // SAFETY: the response has not been sent; the error is null or was just made.
+        // SAFETY: the response has not been sent; the error is null or was just created.
         let sent = check(unsafe { ffi::response_send(response, ffi::RESPONSE_FINAL, error) });
         if !error.is_null() {
-            // SAFETY: sending leaves the error to its owner, which is this function.
+            // SAFETY: sending does not take the error, so this function still owns it.
             unsafe { ffi::error_delete(error) };
         }
         outcome.and(sent.map_err(Failure::Internal))
@@ -121,7 +121,7 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        // SAFETY: the request is released only here, and nothing that borrows from it is left.
+        // SAFETY: this is the only release, and no borrow of the request can outlive it.
         let released = check(unsafe { ffi::request_release(self.as_ptr(), ffi::RELEASE_ALL) });
         if let Err(message) = released {
             log_error(&format!("a request cannot be released: {message}"));
@@ -133,11 +133,11 @@ impl Drop for Request {
 ///
 /// # Safety
 ///
-/// The response has not been sent or deleted.
+/// `response` has not been sent or deleted.
 unsafe fn write(response: *mut ffi::Response, name: &CStr, answer: &Output) -> Result<(), Failure> {
     let mut output = ptr::null_mut();
-    // SAFETY: the response is alive; the name ends with a zero; the shape has as many dimensions as is
-    // said; `output` is a variable.
+    // SAFETY: the response is alive; the name is NUL-terminated; the shape has the stated number of
+    // dimensions; `output` is a local variable.
     check(unsafe {
         ffi::response_output(
             response,
@@ -150,7 +150,7 @@ unsafe fn write(response: *mut ffi::Response, name: &CStr, answer: &Output) -> R
     })
     .map_err(Failure::Internal)?;
     let (mut start, mut memory, mut memory_id) = (ptr::null_mut(), ffi::MEMORY_CPU, 0);
-    // SAFETY: the output belongs to the response, which is alive; the others are variables.
+    // SAFETY: the output belongs to the response, which is alive; the pointers are to local variables.
     check(unsafe {
         ffi::output_buffer(output, &mut start, answer.bytes.len() as u64, &mut memory, &mut memory_id)
     })
@@ -162,7 +162,7 @@ unsafe fn write(response: *mut ffi::Response, name: &CStr, answer: &Output) -> R
     if start.is_null() && !answer.bytes.is_empty() {
         return Err(Failure::Internal("there is no memory for the output".to_owned()));
     }
-    // SAFETY: Triton gave that many bytes of the host's memory for this output alone.
+    // SAFETY: Triton allocated this many bytes of host memory for this output; nothing else uses them.
     unsafe { ptr::copy_nonoverlapping(answer.bytes.as_ptr(), start.cast::<u8>(), answer.bytes.len()) };
     Ok(())
 }
@@ -171,65 +171,65 @@ fn is_host(memory: c_uint) -> bool {
     matches!(memory, ffi::MEMORY_CPU | ffi::MEMORY_CPU_PINNED)
 }
 
-/// A slice that may be nowhere if it is empty.
+/// Makes a slice; an empty one may have any pointer.
 ///
 /// # Safety
 ///
-/// Where `length` is not zero, so many elements are at `start` for `'a`, and nobody writes to them.
+/// Unless `length` is 0 or `start` null, `length` elements at `start` are valid for `'a` and not written to.
 unsafe fn slice<'a, T>(start: *const T, length: usize) -> &'a [T] {
     if length == 0 || start.is_null() {
         return &[];
     }
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     unsafe { slice::from_raw_parts(start, length) }
 }
 
-/// Triton's error of a failure, which the caller has to give away or delete.
+/// Creates a Triton error, which the caller must hand over or delete.
 pub fn new_error(failure: &Failure) -> *mut ffi::Error {
     let (code, message) = match failure {
         Failure::BadInput(message) => (ffi::ERROR_INVALID_ARG, message),
         Failure::Unsupported(message) => (ffi::ERROR_UNSUPPORTED, message),
         Failure::Internal(message) => (ffi::ERROR_INTERNAL, message),
     };
-    // SAFETY: the message ends with a zero; Triton copies it.
+    // SAFETY: the message is NUL-terminated, and Triton copies it.
     unsafe { ffi::error_new(code, c_text(message).as_ptr()) }
 }
 
-/// Takes an error that a call gave; its message.
+/// Converts the error returned by a call, which it deletes, to its message.
 pub fn check(error: *mut ffi::Error) -> Result<(), String> {
     if error.is_null() {
         return Ok(());
     }
-    // SAFETY: the error is one, and this function its owner; its message lives as long as it does.
+    // SAFETY: the error is not null and owned by this function; its message lives as long as it does.
     let message = unsafe { text(ffi::error_message(error)) };
-    // SAFETY: as above, and nothing that borrows from it is left.
+    // SAFETY: as above; the message has been copied.
     unsafe { ffi::error_delete(error) };
     Err(message)
 }
 
 /// Writes to Triton's log.
 pub fn log_error(message: &str) {
-    // SAFETY: both texts end with a zero; Triton copies them.
+    // SAFETY: both strings are NUL-terminated, and Triton copies them.
     let failed =
         unsafe { ffi::log_message(ffi::LOG_ERROR, c"triton-backend".as_ptr(), 0, c_text(message).as_ptr()) };
-    // There is nowhere to say that a log cannot be written.
+    // If logging fails, there is nowhere to report it.
     let _ = check(failed);
 }
 
-/// A copy of a text of Triton's.
+/// Copies a C string of Triton's.
 ///
 /// # Safety
 ///
-/// `start` is null or a text that ends with a zero.
+/// `start` is null or a NUL-terminated string.
 pub unsafe fn text(start: *const std::ffi::c_char) -> String {
     if start.is_null() {
         return String::new();
     }
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     unsafe { CStr::from_ptr(start) }.to_string_lossy().into_owned()
 }
 
-/// A text for Triton, up to the first zero in it.
+/// Converts a message to a C string, truncated at the first NUL.
 fn c_text(message: &str) -> CString {
     let bytes: Vec<u8> = message.bytes().take_while(|byte| *byte != 0).collect();
     CString::new(bytes).expect("what is before the first zero has none. This is a bug.")

@@ -1,4 +1,4 @@
-//! onnxruntime: a library that is loaded once, with one pool of threads for all graphs.
+//! onnxruntime: loaded once, with one thread pool for all graphs.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -8,18 +8,18 @@ use ort::environment::{Environment, GlobalThreadPoolOptions};
 
 use crate::tensor::Failure;
 
-/// The library's file, beside the backend's own.
+/// File name of the library, which lies beside the backend.
 pub const LIBRARY: &str = "libonnxruntime.so";
 
-/// There can be only one in a process, and none after it.
+/// A process can create only one environment, ever.
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
 
-/// The environment of all graphs; loads the library where none has been loaded.
+/// The shared environment of all graphs; loads the library on first use.
 pub fn environment(library: &Path) -> Result<Environment, Failure> {
     if !library.is_file() {
         return Err(Failure::Internal(format!("{} is missing, which runs graphs", library.display())));
     }
-    // Whatever panicked, there is an environment or there is none.
+    // A panic cannot leave it half-initialized.
     let mut made = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(environment) = &*made {
         return Ok(environment.clone());
@@ -33,22 +33,22 @@ pub fn environment(library: &Path) -> Result<Environment, Failure> {
     Ok(made.insert(environment).clone())
 }
 
-/// Gives memory that is free back to the system.
+/// Returns free memory to the system.
 ///
-/// A run takes hundreds of megabytes on several threads, and glibc keeps what each of them freed.
+/// A run uses hundreds of megabytes on several threads, and glibc keeps what each of them freed.
 pub fn give_memory_back() {
-    // SAFETY: it may be called at any time, on any thread.
+    // SAFETY: malloc_trim may be called at any time on any thread.
     unsafe { libc::malloc_trim(0) };
 }
 
-/// As many threads as there are cores, however many graphs and instances use them.
+/// One thread per core, shared by all graphs and instances.
 fn threads() -> ort::Result<GlobalThreadPoolOptions> {
-    // As `exemplar` counts them: those of the container, where it has a share.
+    // Counted as for `exemplar`: respects the container's CPU limit.
     let cores = thread::available_parallelism().map_or(1, usize::from);
     GlobalThreadPoolOptions::default()
         .with_intra_threads(cores)?
-        // Operators of one graph follow each other.
+        // Operators of one graph run one after the other.
         .with_inter_threads(1)?
-        // Threads that spin while they wait would take the cores from fills.
+        // Spinning threads would take cores from fills.
         .with_spin_control(false)
 }

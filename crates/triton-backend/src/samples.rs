@@ -1,6 +1,6 @@
-//! Pictures, configurations and graphs for the tests.
+//! Pictures, configurations and graphs for tests.
 
-/// Bytes that look random and are the same for the same seed.
+/// Pseudo-random bytes, reproducible by seed.
 pub fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
@@ -12,8 +12,8 @@ pub fn noise(length: usize, seed: u64) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-/// A window of `side` that shows a content of `rows` and `columns` in its middle and mirrored around
-/// it; as many bytes a pixel as the content has.
+/// A window of `side` with centred content of `rows` by `columns` and mirrored padding; it has as many bytes
+/// per pixel as the content.
 pub fn mirrored_window(side: usize, rows: usize, columns: usize, content: &[u8]) -> Vec<u8> {
     let bytes = content.len() / (rows * columns);
     let mut window = Vec::new();
@@ -26,8 +26,7 @@ pub fn mirrored_window(side: usize, rows: usize, columns: usize, content: &[u8])
     window
 }
 
-/// The line of the content that a line of the window shows: a walk from the content's first line that
-/// turns back at its ends.
+/// The line of the content that a line of the window shows, found by walking back and forth from the first.
 fn mirrored(side: usize, length: usize, line: usize) -> usize {
     let (mut at, mut onwards) = (0, true);
     for _ in 0..line.abs_diff((side - length) / 2) {
@@ -40,7 +39,7 @@ fn mirrored(side: usize, length: usize, line: usize) -> usize {
     at
 }
 
-/// A configuration as Triton writes it, of tensors of bytes with these dims.
+/// A configuration in Triton's JSON, with byte tensors of these dims.
 pub fn config(graph: Option<&str>, inputs: &[(&str, [i64; 3])], outputs: &[(&str, [i64; 3])]) -> String {
     let listed = |ports: &[(&str, [i64; 3])]| {
         let each = ports.iter().map(|(name, dims)| {
@@ -56,14 +55,14 @@ pub fn config(graph: Option<&str>, inputs: &[(&str, [i64; 3])], outputs: &[(&str
     )
 }
 
-/// ONNX files, written as the protocol buffers that they are.
+/// Hand-written ONNX files (protocol buffers).
 pub mod onnx {
     /// Element types.
     pub const FLOAT: u64 = 1;
     pub const UINT8: u64 = 2;
     pub const INT32: u64 = 6;
 
-    /// A size that the graph leaves open.
+    /// A dynamic size.
     pub const OPEN: u64 = 0;
 
     fn varint(mut value: u64, out: &mut Vec<u8>) {
@@ -119,8 +118,7 @@ pub mod onnx {
         [number(1, 8), bytes(8, &number(2, 17)), bytes(7, &graph), metadata].concat()
     }
 
-    /// A graph of bytes that answers `image` with every value raised by `marker`; of the sides `sides` if
-    /// there are some.
+    /// A byte graph that adds `marker` to `image`; lists `sides` in its metadata unless empty.
     pub fn raise(sizes: [u64; 4], marker: u64, sides: &str) -> Vec<u8> {
         let marker = [number(2, INT32), bytes(5, &[marker as u8]), bytes(8, b"marker")].concat();
         let parts = [
@@ -135,7 +133,7 @@ pub mod onnx {
         model(&parts, metadata)
     }
 
-    /// A graph with the contract of IS-Net that answers with the mean of the colours.
+    /// A graph with IS-Net's contract that returns the mean of the colours.
     pub fn mean(planes: u64) -> Vec<u8> {
         let axes = [bytes(1, b"axes"), number(8, 1), number(20, 7)].concat();
         let parts = [
@@ -146,7 +144,7 @@ pub mod onnx {
         model(&parts, &[])
     }
 
-    /// A graph that fails when it is run: it is given `image` as another shape than it can have.
+    /// A graph that fails when run: it reshapes `image` to an impossible shape.
     pub fn failing() -> Vec<u8> {
         let shape = [number(1, 1), number(2, 7), bytes(7, &[7]), bytes(8, b"shape")].concat();
         let parts = [

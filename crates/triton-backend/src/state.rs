@@ -1,4 +1,4 @@
-//! Models and their instances, from when Triton loads them until it lets them go.
+//! Models and instances, from loading to unloading.
 
 use std::ffi::c_void;
 use std::path::{Path, PathBuf};
@@ -12,17 +12,17 @@ use crate::runtime::LIBRARY;
 use crate::tensor::Failure;
 use crate::work::Work;
 
-/// What all instances of a model have in common.
+/// State shared by all instances of a model.
 #[derive(Debug)]
 pub struct Model {
     pub name: String,
     pub contract: Contract,
-    /// Where its files lie.
+    /// The folder with its files.
     folder: PathBuf,
     library: PathBuf,
 }
 
-/// One instance. Triton gives it one batch at a time.
+/// State of an instance. Triton passes it one batch at a time.
 #[derive(Debug)]
 pub struct Instance {
     pub model: Arc<Model>,
@@ -30,85 +30,88 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// What it answers with. A panic leaves behind what the next request can be answered with.
+    /// Locks its work. Ignores poisoning, as a panic leaves it usable for the next request.
     pub fn work(&self) -> MutexGuard<'_, Work> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Reads the configuration of a model, and keeps what it says as the model's state.
+/// Parses a model's configuration and stores the result as the model's state.
 ///
 /// # Safety
 ///
-/// `raw` is a model that Triton is about to load.
+/// `raw` is a model that Triton is loading.
 pub unsafe fn load_model(raw: *mut ffi::Model) -> Result<(), Failure> {
-    // SAFETY: the caller's, for all three.
+    // SAFETY: guaranteed by the caller, for both calls.
     let (name, contract) = unsafe { (name(raw)?, Contract::parse(&config(raw)?)?) };
     // SAFETY: as above.
     let (folder, library) = unsafe { (folder(raw)?, library(raw)?) };
     let model = Arc::new(Model { name, contract, folder, library });
     let state = Box::into_raw(Box::new(model));
-    // SAFETY: the model is the caller's; the state is what `unload_model` and `load_instance` expect.
+    // SAFETY: `raw` is valid by the caller's guarantee; the state has the type that `unload_model` and
+    // `load_instance` expect.
     check(unsafe { ffi::model_set_state(raw, state.cast::<c_void>()) }).map_err(|message| {
-        // SAFETY: it was just made, and Triton has not taken it.
+        // SAFETY: it was boxed above, and Triton did not take it.
         drop(unsafe { Box::from_raw(state) });
         Failure::Internal(message)
     })
 }
 
-/// Lets go of a model's state.
+/// Drops a model's state.
 ///
 /// # Safety
 ///
-/// `raw` is a model whose instances are gone, and that Triton is about to unload.
+/// `raw` is a model that Triton is unloading and whose instances are gone.
 pub unsafe fn unload_model(raw: *mut ffi::Model) -> Result<(), Failure> {
     let mut state = ptr::null_mut();
-    // SAFETY: the model is the caller's; `state` is a variable.
+    // SAFETY: `raw` is valid by the caller's guarantee; `state` is a local variable.
     check(unsafe { ffi::model_state(raw, &mut state) }).map_err(Failure::Internal)?;
     if !state.is_null() {
-        // SAFETY: `load_model` made it, and it is unloaded once.
+        // SAFETY: `load_model` boxed it, and a model is unloaded only once.
         drop(unsafe { Box::from_raw(state.cast::<Arc<Model>>()) });
     }
     Ok(())
 }
 
-/// Loads what an instance needs, and keeps it as the instance's state.
+/// Loads what an instance needs and stores it as the instance's state.
 ///
 /// # Safety
 ///
-/// `raw` is an instance that Triton is about to load, of a model that [`load_model`] was called with.
+/// `raw` is an instance that Triton is loading, of a model that [`load_model`] was called with.
 pub unsafe fn load_instance(raw: *mut ffi::Instance) -> Result<(), Failure> {
     let (mut model, mut state) = (ptr::null_mut(), ptr::null_mut());
-    // SAFETY: the instance is the caller's; both are variables; the model is asked only if there is one.
+    // SAFETY: `raw` is valid by the caller's guarantee; `model` is only used once set; both are local
+    // variables.
     check(unsafe { ffi::instance_model(raw, &mut model) })
         .and_then(|()| check(unsafe { ffi::model_state(model, &mut state) }))
         .map_err(Failure::Internal)?;
-    // SAFETY: null, or what `load_model` made, which is there until the model is unloaded.
+    // SAFETY: null, or boxed by `load_model` and alive until the model is unloaded.
     let model = unsafe { state.cast::<Arc<Model>>().as_ref() };
     let model = model.ok_or_else(|| Failure::Internal("the model has no state".to_owned()))?;
     let work = Work::load(&model.contract, &model.folder, &model.library)?;
-    // Loading takes the graph twice and more.
+    // Loading takes more than twice the size of the graph.
     work.rest();
     let state = Box::into_raw(Box::new(Instance { model: Arc::clone(model), work: Mutex::new(work) }));
-    // SAFETY: the instance is the caller's; the state is what `unload_instance` and `instance` expect.
+    // SAFETY: `raw` is valid by the caller's guarantee; the state has the type that `unload_instance` and
+    // `instance` expect.
     check(unsafe { ffi::instance_set_state(raw, state.cast::<c_void>()) }).map_err(|message| {
-        // SAFETY: it was just made, and Triton has not taken it.
+        // SAFETY: it was boxed above, and Triton did not take it.
         drop(unsafe { Box::from_raw(state) });
         Failure::Internal(message)
     })
 }
 
-/// Lets go of an instance's state.
+/// Drops an instance's state.
 ///
 /// # Safety
 ///
-/// `raw` is an instance that executes nothing any more, and that Triton is about to unload.
+/// `raw` is an instance that Triton is unloading and that executes nothing any more.
 pub unsafe fn unload_instance(raw: *mut ffi::Instance) -> Result<(), Failure> {
     let mut state = ptr::null_mut();
-    // SAFETY: the instance is the caller's; `state` is a variable.
+    // SAFETY: `raw` is valid by the caller's guarantee; `state` is a local variable.
     check(unsafe { ffi::instance_state(raw, &mut state) }).map_err(Failure::Internal)?;
     if !state.is_null() {
-        // SAFETY: `load_instance` made it, and it is unloaded once.
+        // SAFETY: `load_instance` boxed it, and an instance is unloaded only once.
         drop(unsafe { Box::from_raw(state.cast::<Instance>()) });
     }
     Ok(())
@@ -118,47 +121,47 @@ pub unsafe fn unload_instance(raw: *mut ffi::Instance) -> Result<(), Failure> {
 ///
 /// # Safety
 ///
-/// `raw` is an instance that [`load_instance`] was called with, and is not unloaded during `'a`.
+/// `raw` is an instance that [`load_instance`] was called with and that is not unloaded during `'a`.
 pub unsafe fn instance<'a>(raw: *mut ffi::Instance) -> Result<&'a Instance, Failure> {
     let mut state = ptr::null_mut();
-    // SAFETY: the instance is the caller's; `state` is a variable.
+    // SAFETY: `raw` is valid by the caller's guarantee; `state` is a local variable.
     check(unsafe { ffi::instance_state(raw, &mut state) }).map_err(Failure::Internal)?;
-    // SAFETY: null, or what `load_instance` made, which is there until the instance is unloaded.
+    // SAFETY: null, or boxed by `load_instance` and alive until the instance is unloaded.
     let instance = unsafe { state.cast::<Instance>().as_ref() };
     instance.ok_or_else(|| Failure::Internal("the instance has no state".to_owned()))
 }
 
 /// # Safety
 ///
-/// `raw` is a model of Triton's.
+/// `raw` is a valid model.
 unsafe fn name(raw: *mut ffi::Model) -> Result<String, Failure> {
     let mut name = ptr::null();
-    // SAFETY: the model is the caller's; `name` is a variable.
+    // SAFETY: `raw` is valid by the caller's guarantee; `name` is a local variable.
     check(unsafe { ffi::model_name(raw, &mut name) }).map_err(Failure::Internal)?;
-    // SAFETY: null or a text that lives as long as the model.
+    // SAFETY: null, or a NUL-terminated string that lives as long as the model.
     Ok(unsafe { text(name) })
 }
 
-/// The configuration of a model, in JSON.
+/// A model's configuration as JSON.
 ///
 /// # Safety
 ///
-/// `raw` is a model of Triton's.
+/// `raw` is a valid model.
 unsafe fn config(raw: *mut ffi::Model) -> Result<Vec<u8>, Failure> {
     let mut message = ptr::null_mut();
-    // SAFETY: the model is the caller's; `message` is a variable.
+    // SAFETY: `raw` is valid by the caller's guarantee; `message` is a local variable.
     check(unsafe { ffi::model_config(raw, ffi::CONFIG_VERSION, &mut message) }).map_err(Failure::Internal)?;
     let (mut start, mut bytes) = (ptr::null(), 0);
-    // SAFETY: the message is this function's and alive; both are variables.
+    // SAFETY: this function owns the message, which is alive; both pointers are to local variables.
     let written = check(unsafe { ffi::message_to_json(message, &mut start, &mut bytes) });
     let json = match &written {
-        // SAFETY: the message keeps so many bytes there as long as it lives.
+        // SAFETY: the message holds `bytes` bytes at `start` for as long as it lives.
         Ok(()) if !start.is_null() => {
             unsafe { std::slice::from_raw_parts(start.cast::<u8>(), bytes) }.to_vec()
         }
         _ => Vec::new(),
     };
-    // SAFETY: nothing that borrows from the message is left.
+    // SAFETY: this function owns the message, and its text has been copied.
     let deleted = check(unsafe { ffi::message_delete(message) });
     written.and(deleted).map_err(Failure::Internal)?;
     Ok(json)
@@ -168,41 +171,41 @@ unsafe fn config(raw: *mut ffi::Model) -> Result<Vec<u8>, Failure> {
 ///
 /// # Safety
 ///
-/// `raw` is a model of Triton's.
+/// `raw` is a valid model.
 unsafe fn folder(raw: *mut ffi::Model) -> Result<PathBuf, Failure> {
     let (mut kind, mut location, mut version) = (0, ptr::null(), 0);
-    // SAFETY: the model is the caller's; the others are variables.
+    // SAFETY: `raw` is valid by the caller's guarantee; the pointers are to local variables.
     check(unsafe { ffi::model_repository(raw, &mut kind, &mut location) })
         .and_then(|()| check(unsafe { ffi::model_version(raw, &mut version) }))
         .map_err(Failure::Internal)?;
-    // SAFETY: null or a text that lives as long as the model.
+    // SAFETY: null, or a NUL-terminated string that lives as long as the model.
     Ok(unsafe { path(kind, location) }?.join(version.to_string()))
 }
 
-/// The file of onnxruntime, which lies beside this backend.
+/// Path of onnxruntime's library, beside this backend.
 ///
 /// # Safety
 ///
-/// `raw` is a model of Triton's.
+/// `raw` is a valid model.
 unsafe fn library(raw: *mut ffi::Model) -> Result<PathBuf, Failure> {
     let (mut backend, mut kind, mut location) = (ptr::null_mut(), 0, ptr::null());
-    // SAFETY: the model is the caller's; the others are variables; the backend is asked only if there is
-    // one.
+    // SAFETY: `raw` is valid by the caller's guarantee; `backend` is only used once set; the pointers are to
+    // local variables.
     check(unsafe { ffi::model_backend(raw, &mut backend) })
         .and_then(|()| check(unsafe { ffi::backend_artifacts(backend, &mut kind, &mut location) }))
         .map_err(Failure::Internal)?;
-    // SAFETY: null or a text that lives as long as the backend.
+    // SAFETY: null, or a NUL-terminated string that lives as long as the backend.
     Ok(unsafe { path(kind, location) }?.join(LIBRARY))
 }
 
 /// # Safety
 ///
-/// `location` is null or a text that ends with a zero.
+/// `location` is null or a NUL-terminated string.
 unsafe fn path(kind: std::ffi::c_uint, location: *const std::ffi::c_char) -> Result<PathBuf, Failure> {
     if kind != ffi::ARTIFACT_FILESYSTEM {
         return Err(Failure::Unsupported("files are read from a file system only".to_owned()));
     }
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     Ok(Path::new(&unsafe { text(location) }).to_owned())
 }
 
@@ -217,7 +220,7 @@ mod tests {
 
     const OUTPUT: (&str, [i64; 3]) = ("output", [-1, -1, 3]);
 
-    /// The folder of a model whose version has these files.
+    /// A model folder whose version 1 has these files.
     fn folder(files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("1")).unwrap();
@@ -227,7 +230,7 @@ mod tests {
         folder
     }
 
-    /// A model that takes `image` and has these graphs of bytes.
+    /// A model that takes `image` and has these byte graphs.
     fn load(files: &[(&str, Vec<u8>)]) -> Result<Box<FakeModel>, (u32, String)> {
         FakeModel::load(config(Some("bytes"), &[("image", [-1, -1, 3])], &[OUTPUT]), folder(files).path())
     }
@@ -244,14 +247,14 @@ mod tests {
     fn ask(model: &FakeModel, shape: [i64; 4], bytes: Vec<u8>) -> Sent {
         let request =
             FakeRequest { inputs: vec![FakeInput::new("image", &shape, bytes)], ..FakeRequest::default() };
-        // SAFETY: the request and the instance are the double's and alive.
+        // SAFETY: the fake request and instance are alive.
         let error = unsafe { TRITONBACKEND_ModelInstanceExecute(model.as_ptr(), &request.as_ptr(), 1) };
         assert!(error.is_null());
         assert_eq!(request.released.get(), 1);
         request.sent.take().pop().unwrap()
     }
 
-    /// What a picture of one value is answered with, where that has one value too.
+    /// The value of the answer to a picture of constant value, checked to be constant too.
     fn value(model: &FakeModel, side: i64) -> Result<u8, String> {
         match ask(model, [1, side, side, 3], vec![50; (side * side * 3) as usize]) {
             Sent::Output { name, shape, bytes } => {
@@ -327,7 +330,7 @@ mod tests {
             panic!()
         };
         assert_eq!((&name[..], shape), ("alpha", vec![1, 1024, 1024, 1]));
-        // The mean of 127, 127 and 1 in 256ths.
+        // The mean of 127, 127 and 1, in 256ths.
         assert!(bytes.iter().all(|byte| *byte == 85) && bytes.len() == 1 << 20);
         let Sent::Error { code, message } = ask(&model, [1, 512, 512, 3], vec![0; 512 * 512 * 3]) else {
             panic!()

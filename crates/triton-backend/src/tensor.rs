@@ -1,32 +1,32 @@
-//! What comes in, and why it may have no answer.
+//! Inputs, outputs and failures.
 
 use std::borrow::Cow;
 
-/// Why a request has no answer.
+/// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The caller's input cannot be answered.
+    /// The caller's input, or the model's configuration, is invalid.
     BadInput(String),
-    /// Triton offered memory that is not used here.
+    /// Triton offered memory or files of a kind that we do not handle.
     Unsupported(String),
-    /// The caller is not at fault.
+    /// A failure that is not the caller's fault.
     Internal(String),
 }
 
-/// An input as it came: bytes of what should be that shape.
+/// An input as received; `bytes` may not match `shape` yet.
 #[derive(Clone, Debug)]
 pub struct Tensor<'a> {
-    /// The shape that the request names, the batch first.
+    /// The shape stated in the request, batch first.
     pub shape: Vec<i64>,
-    /// What was sent.
+    /// The raw bytes.
     pub bytes: Cow<'a, [u8]>,
 }
 
 /// The output of a request.
 #[derive(Debug)]
 pub struct Output {
-    /// Its shape, the batch first.
+    /// Shape, batch first.
     pub shape: [i64; 4],
-    /// Its bytes.
+    /// Raw bytes in row order, channels last.
     pub bytes: Vec<u8>,
 }

@@ -1,4 +1,4 @@
-//! What an instance of a model answers with.
+//! What one instance of a model runs.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub enum Work {
 }
 
 impl Work {
-    /// Loads what the contract needs: graphs of `folder`, run by `library`.
+    /// Loads what the contract needs: graphs from `folder`, run by `library`.
     pub fn load(contract: &Contract, folder: &Path, library: &Path) -> Result<Self, Failure> {
         match &contract.kind {
             Kind::Fill => Ok(Self::Fill),
@@ -43,14 +43,14 @@ impl Work {
         }
     }
 
-    /// Called when nothing is to be done for now.
+    /// Called when idle; returns memory that graphs used.
     pub fn rest(&self) {
         if matches!(self, Self::Bytes(_) | Self::IsNet(_)) {
             runtime::give_memory_back();
         }
     }
 
-    /// The answer to one request. Tells `started` how many pictures it has, before they are worked on.
+    /// Answers one request. Calls `started` with the number of its pictures before working on them.
     pub fn answer(
         &mut self,
         contract: &Contract,
@@ -77,7 +77,7 @@ impl Work {
         let items = Items::parse(&contract.inputs, tensors)?;
         started(items.count());
         let side = items.side();
-        // One by one, so that the answer to one has the same bytes whatever it came with.
+        // One by one, so that the result for one does not depend on the rest of the batch.
         if contract.kind == Kind::IsNet {
             each(contract, &items, |item| {
                 graphs.run::<f32>(side, &[&isnet::planes(item[0])]).map(|values| isnet::alpha(&values))
@@ -88,7 +88,7 @@ impl Work {
     }
 }
 
-/// The answers to all pictures.
+/// Runs `answer` on each picture and concatenates the results.
 fn each(
     contract: &Contract,
     items: &Items<'_>,
@@ -102,7 +102,7 @@ fn each(
     Ok(Output { shape: [items.count(), side, side, channels].map(|size| size as i64), bytes })
 }
 
-/// A port in a graph of bytes.
+/// The tensor of a byte graph that corresponds to a port.
 fn bytes_slot(port: &Port) -> Slot {
     let side = port.side.map_or(Size::Side, Size::Is);
     Slot { name: port.text().to_owned(), sizes: [Size::Is(1), side, side, Size::Is(port.channels)] }
