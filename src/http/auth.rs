@@ -1,4 +1,4 @@
-//! Authentication: bearer tokens, of which only the SHA-256 is kept.
+//! Authentication by bearer tokens, which are looked up by their SHA-256.
 
 use std::{
     collections::HashMap,
