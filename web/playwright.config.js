@@ -1,14 +1,14 @@
 import { defineConfig } from "@playwright/test";
 
-// Debian's Chromium, which runs as root only without its sandbox.
+// Debian's Chromium, which as root runs only without its sandbox.
 const args = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
 
 export default defineConfig({
   testDir: "tests",
   outputDir: "../out/web/failures",
   fullyParallel: true,
-  // A browser that draws without a GPU takes what cores there are: two of them slow the segmenter down by so much that
-  // nothing is gained. It takes seconds, and on a busy machine many.
+  // A browser rendering without a GPU takes all cores: a second one slows the segmenter down so much that nothing is
+  // gained. A segmentation takes seconds, and many on a busy machine.
   workers: 1,
   timeout: 480_000,
   expect: { timeout: 150_000 },

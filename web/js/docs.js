@@ -1,4 +1,4 @@
-/** The documentation: its examples call the server that it came from, and a form sends a request to it. */
+/** The API reference: its examples call the server it was loaded from, and a form sends requests to it. */
 
 import { $, image, input } from "./dom.js";
 import { asCurl } from "./service.js";
@@ -11,7 +11,7 @@ if (location.protocol.startsWith("http")) {
 const filled = /** @type {HTMLFormElement} */ ($("request-form"));
 const path = /** @type {HTMLSelectElement} */ ($("path"));
 
-/** What is filled in: the path below this server's, and the form. */
+/** The path, relative to this server's, and the form data as filled in. */
 function request() {
   const form = new FormData(filled);
   for (const [name, value] of [...form]) if (value === "" || value instanceof File && !value.name) form.delete(name);
@@ -19,7 +19,7 @@ function request() {
 }
 
 function show() {
-  // A mask has one format, and is not found in another mask.
+  // /mask has only one output format and takes no mask.
   for (const name of ["mask", "format"]) {
     const field = /** @type {HTMLInputElement} */ (filled.elements.namedItem(name));
     field.disabled = path.value === "/mask";

@@ -1,4 +1,4 @@
-/** Elements of the page by their ids, each as what it is. */
+/** Typed lookup of elements by id. */
 
 /** @param {string} id */
 export const $ = (id) => /** @type {HTMLElement} */ (document.getElementById(id));

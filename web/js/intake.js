@@ -1,4 +1,4 @@
-/** How files get into the page: chosen, dropped, pasted; samples; and the token, typed or by the link that `make run` prints. */
+/** Input to the page: files chosen, dropped or pasted, samples, and the token, typed or from the link that `make run` prints. */
 
 import { $, all, input } from "./dom.js";
 import { open } from "./photo.js";
@@ -8,7 +8,7 @@ import { state } from "./state.js";
  * @param {{ opened: (photos: import("./photo.js").Photo[]) => void, useMask: (file: Blob) => Promise<void>, fail: (error: unknown) => void }} page
  */
 export function takeIn({ opened, useMask, fail }) {
-  /** Opens what can be opened, and tells of the rest. @param {Iterable<File>} files */
+  /** Opens what can be opened, and reports the rest. @param {Iterable<File>} files */
   async function take(files) {
     const done = await Promise.allSettled([...files].map((file) => open(file)));
     const photos = done.flatMap((one) => one.status === "fulfilled" ? [one.value] : []);
@@ -40,7 +40,7 @@ export function takeIn({ opened, useMask, fail }) {
     });
   }
 
-  /** Dropped beside an open photo, a file may be another photo or a mask: where it is let go says which. */
+  /** With a photo open, a dropped file may be another photo or a mask, depending on where it is dropped. */
   for (const kind of /** @type {const} */ (["dragenter", "dragover", "dragleave", "drop"])) {
     document.addEventListener(kind, (event) => {
       const files = event.dataTransfer;
@@ -62,7 +62,7 @@ export function takeIn({ opened, useMask, fail }) {
 }
 
 /**
- * The token that was given in this tab before, or by a link to this machine. A fragment is not sent to any server; it is taken out of the
+ * The token entered in this tab before, or from a link to this machine. Browsers send the fragment to no server; it is removed from the
  * address at once, so that neither history nor bookmarks keep it.
  */
 function takeToken() {

@@ -1,4 +1,4 @@
-/** The keys that work everywhere on the page. */
+/** Keyboard shortcuts that work everywhere on the page. */
 
 import { $, input } from "./dom.js";
 
@@ -36,7 +36,7 @@ export function bindKeys(act) {
     if (typing) return;
     const undo = command && !event.altKey && (key === "z" || key === "y");
     if (undo) {
-      event.preventDefault(); // The browser would undo what was typed into some other field.
+      event.preventDefault(); // Otherwise the browser undoes typing in some other field.
       return act.back(key === "y" || event.shiftKey ? "redo" : "undo");
     }
     if (command || event.altKey || !letters.checked) return;

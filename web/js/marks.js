@@ -1,4 +1,4 @@
-/** What is marked in a photo: a list of marks, drawn one over the other. All positions are in pixels of the photo as displayed. */
+/** The selection in a photo: a list of marks drawn over each other. All positions are in pixels of the photo as displayed. */
 
 import { pen } from "./dom.js";
 import { Refusal, pngOf } from "./photo.js";
@@ -8,7 +8,7 @@ const PAINT = "#ff12b0";
 /** @typedef {{ x: number, y: number }} Point */
 /** @typedef {{ x: number, y: number, w: number, h: number }} Box */
 /**
- * `away` takes what it covers out of what is marked.
+ * `away` subtracts what the mark covers from the selection.
  * @typedef {{ kind: "stroke", away: boolean, size: number, points: Point[] }
  *   | { kind: "shape", away: boolean, points: Point[] }
  *   | { kind: "box", away: boolean, box: Box }
@@ -16,7 +16,7 @@ const PAINT = "#ff12b0";
  *   | { kind: "clear", away: boolean }} Mark
  */
 
-/** The marks of one picture, with what was undone of them. */
+/** The marks of one picture, with their redo history. */
 export class Marks {
   /** @type {Mark[]} */
   #all = [];
@@ -35,10 +35,10 @@ export class Marks {
   undo() { this.#done = Math.max(0, this.#done - 1); }
   redo() { this.#done = Math.min(this.#all.length, this.#done + 1); }
 
-  /** Drops the last mark as if it had never been. */
+  /** Drops the last mark without a trace in the history. */
   drop() { this.#all.splice(--this.#done); }
 
-  /** The marks that count: those since all was cleared. */
+  /** The marks that count: those since the last clear. */
   get present() {
     const list = this.list;
     return list.slice(list.findLastIndex((mark) => mark.kind === "clear") + 1);
@@ -46,7 +46,7 @@ export class Marks {
 
   get empty() { return !this.present.some((mark) => !mark.away); }
 
-  /** The box, where a box is all that is marked. */
+  /** The box, if the selection is exactly one box. */
   get onlyBox() {
     const [mark, ...more] = this.present;
     return mark?.kind === "box" && !mark.away && !more.length ? mark.box : null;
@@ -54,7 +54,7 @@ export class Marks {
 }
 
 /**
- * Draws a mark; of a stroke, what follows the point `from`.
+ * Draws a mark; of a stroke, only the part after point `from`.
  * @param {CanvasRenderingContext2D} ink
  * @param {Mark} mark
  */
@@ -85,7 +85,7 @@ export function draw(ink, mark, from = 0) {
 }
 
 /**
- * Draws all of them anew.
+ * Redraws all marks.
  * @param {HTMLCanvasElement} canvas
  * @param {Marks} marks
  */
@@ -96,7 +96,7 @@ export function redraw(canvas, marks) {
 }
 
 /**
- * What is painted as a PNG of the photo's size, white on black; with `others`, masks of the same photo, laid over it.
+ * The painted selection as a PNG of the photo's size, white on black, combined with `others`, masks of the same photo.
  * @param {HTMLCanvasElement} painted
  * @param {Blob[]} others
  */
@@ -118,8 +118,8 @@ export async function maskFile(painted, others = []) {
 }
 
 /**
- * A mask file as a mark of a photo of `width` by `height` pixels: what is light and not transparent, by nearest neighbour, as the
- * service takes it.
+ * Converts a mask file to a mark of a photo of `width` by `height` pixels: what is light and opaque, resampled by nearest neighbour,
+ * as the service does.
  * @param {Blob} file
  * @param {number} width
  * @param {number} height

@@ -1,4 +1,4 @@
-/** The page: choose a photo, mark what is to go, see it gone. */
+/** The page: choose a photo, mark what should go, see it gone. */
 
 import { $, all, button, canvas, clamp, image, input, pen } from "./dom.js";
 import { takeIn } from "./intake.js";
@@ -32,13 +32,13 @@ const surface = new Surface(view, {
   resize,
 });
 
-/** Shows what has changed. */
+/** Updates the page after a change. */
 function refresh() {
   show(view);
   surface.draw();
 }
 
-/** The same where another step, or another photo, is shown. */
+/** Updates the page after switching to another step or photo. */
 function arrive() {
   const step = state.work?.now;
   if (step?.photo.width) {
@@ -117,7 +117,7 @@ function back(which) {
   arrive();
 }
 
-/** The picture of a photo that the browser cannot show, as the service sees it: all but one pixel is as it was. */
+/** A displayable version of a photo that the browser cannot show: the service erases a single pixel of it. */
 async function preview() {
   const { work } = state, photo = work?.original.photo;
   if (!work || !photo || photo.width) return;
@@ -132,7 +132,7 @@ async function preview() {
 
 // ---- Marking --------------------------------------------------------------------------------------
 
-/** After a mark was made. */
+/** Called after a mark was made. */
 function marked() {
   $("wrong").hidden = true;
   numbers();
@@ -141,13 +141,13 @@ function marked() {
   if (input("release").checked && !state.work?.now.marks.empty) erase().catch(fail);
 }
 
-/** Shows the box that was drawn last as numbers. */
+/** Shows the coordinates of the last box. */
 function numbers() {
   const last = state.work?.now.marks.present.at(-1), box = last?.kind === "box" ? last.box : null;
   for (const key of /** @type {const} */ (["x", "y", "w", "h"])) input(key).value = String(box?.[key] ?? "");
 }
 
-/** Takes the numbers as a box, once all four are there. */
+/** Makes a box from the coordinates once all four are entered. */
 function numbered() {
   const work = state.work, photo = work?.now.photo;
   const [x, y, w, h] = ["x", "y", "w", "h"].map((key) => Math.round(input(key).valueAsNumber));
@@ -185,7 +185,7 @@ export async function useMask(file) {
   marked();
 }
 
-/** Picks wait for each other: each is a request. */
+/** Serialises picks, as each is a request. */
 let picks = Promise.resolve();
 
 /** @param {Point} point @param {boolean} away */
@@ -204,7 +204,7 @@ function pick(point, away) {
 }
 
 /**
- * Marks what the service finds in the present picture: at a point, or its subject.
+ * Marks what the service finds in the current picture: the object at a point, or the subject.
  * @param {Step} step
  * @param {Record<string, number>} where
  * @param {boolean} away
@@ -228,7 +228,7 @@ function use(tool) {
   refresh();
 }
 
-/** What a click on Subject does: its mask is shown, to be mended. */
+/** Handles Subject: shows the subject's mask for editing. */
 async function subject() {
   const step = state.work?.now;
   if (step?.photo.width && !state.running && lacksToken() === null) await find(step, {}, false);
@@ -236,13 +236,13 @@ async function subject() {
 
 // ---- Requests -------------------------------------------------------------------------------------
 
-/** Ends what is under way. */
+/** Cancels the request in flight. */
 function stop() {
   state.running?.control.abort();
 }
 
 /**
- * Sends a form, and shows how far it has come.
+ * Sends a form and shows its progress.
  * @param {"erase" | "find"} what
  * @param {string} path
  * @param {FormData} form
@@ -282,8 +282,8 @@ function lacksToken() {
 }
 
 /**
- * The step whose file is sent for the present one, and the masks of all that was erased since. It is the present one, unless its file is
- * larger than the service takes: then it is the last that is not, and what was erased since is erased again.
+ * The step whose file to send for the current one, and the masks of everything erased since. That is the current step, unless its file
+ * exceeds the service's limit: then the last one that does not, and what was erased since is erased again.
  * @param {Step} step
  */
 function base(step) {
@@ -296,7 +296,7 @@ function base(step) {
 }
 
 /**
- * The request that erases what is marked, and the mask that tells what it erases.
+ * The request that erases the selection, and the mask of what it erases.
  * @param {Step} step
  */
 async function eraseForm(step) {
@@ -341,7 +341,7 @@ async function erase() {
   say(`Erased, in ${answer.header("x-knockout-latency")} milliseconds.`);
 }
 
-// ---- Taking it away -------------------------------------------------------------------------------
+// ---- Saving and copying ---------------------------------------------------------------------------
 
 /** @param {string} words */
 function flash(words) {
@@ -363,7 +363,7 @@ async function copy() {
 async function curl() {
   const step = state.work?.now;
   if (!step) return;
-  // Of a result, the command that made it; of what is marked, the one that would erase it.
+  // For a result, the command that made it; for a selection, the one that would erase it.
   const command = step.marks.empty && step.command ? step.command : asCurl("inpaint", (await eraseForm(step)).form);
   await navigator.clipboard.writeText(command);
   flash(`The command was copied.${command.includes("-F mask=") ? " It reads the mask that “Save the mask” saves." : ""}`);
@@ -419,7 +419,7 @@ $("form").addEventListener("input", (event) => {
 for (const one of all("#tools button")) {
   one.addEventListener("click", (event) => {
     use(one.dataset.tool ?? "brush");
-    // So that Space moves the photo then, and does not press the button again.
+    // So that Space then moves the photo instead of pressing the button again.
     if (event.detail && !$("view").hidden) $("surface").focus({ preventScroll: true });
     if (one.dataset.tool === "subject") subject().catch(fail);
   });

@@ -1,9 +1,9 @@
-/** Photos as files: what kind they are, and how they are shown. */
+/** Photos as files: their format, and how to show them. */
 
 import { pen, size } from "./dom.js";
 
 /**
- * A limit of the service, which it writes into the page.
+ * A limit of the service, as it is written into the page.
  * @param {string} name
  */
 const limit = (name) => Number(document.body.dataset[name]);
@@ -11,11 +11,11 @@ export const MAX_BYTES = limit("maxBytes");
 const MAX_SIDE = limit("maxSide"), MAX_PIXELS = limit("maxPixels");
 
 /**
- * A photo and where it can be seen: as displayed, `width` is 0 where the browser cannot show it.
+ * A photo and a URL for showing it. The size is as displayed; `width` is 0 if the browser cannot show it.
  * @typedef {{ file: Blob, name: string, kind: string, url: string, width: number, height: number }} Photo
  */
 
-/** Something that the person has to be told, in words that are meant for them. */
+/** An error with a message meant for the user. */
 export class Refusal extends Error {}
 
 /** @param {Blob} file */
@@ -28,7 +28,7 @@ async function kindOf(file) {
 }
 
 /**
- * Orientation (1 to 8) in a WebP file's Exif, and where that chunk begins.
+ * The orientation (1 to 8) in a WebP file's Exif, and the offset of that chunk.
  * @param {Uint8Array} bytes
  */
 function turnOfWebp(bytes) {
@@ -48,7 +48,7 @@ function turnOfWebp(bytes) {
 }
 
 /**
- * What to show of a photo: itself, but for a turned WebP, which not every browser shows upright.
+ * What to show for a photo: the file itself, except for a rotated WebP, which not every browser shows upright.
  * @param {Blob} file
  * @param {string} kind
  */
@@ -56,7 +56,7 @@ async function upright(file, kind) {
   if (kind !== "WebP") return file;
   const bytes = new Uint8Array(await file.arrayBuffer()), { at, turn } = turnOfWebp(bytes);
   if (!(turn > 1 && turn < 9)) return file;
-  bytes.set([0x2d, 0x2d, 0x2d, 0x2d], at); // A chunk of a name that nothing reads: the picture as stored.
+  bytes.set([0x2d, 0x2d, 0x2d, 0x2d], at); // Rename the chunk so that it is ignored: the picture as stored.
   const stored = await createImageBitmap(new Blob([bytes], { type: "image/webp" })), { width: w, height: h } = stored;
   const turns = [[-1, 0, 0, 1, w, 0], [-1, 0, 0, -1, w, h], [1, 0, 0, -1, 0, h],
     [0, 1, 1, 0, 0, 0], [0, 1, -1, 0, h, 0], [0, -1, -1, 0, h, w], [0, -1, 1, 0, 0, w]];
@@ -73,7 +73,7 @@ export const pngOf = (canvas) => new Promise((done, fail) => {
 });
 
 /**
- * Where a picture can be seen, and its size as displayed; 0 where the browser cannot show it.
+ * A URL for showing a picture, and its displayed size; 0 if the browser cannot show it.
  * @param {Blob} file
  * @param {string} kind
  */
@@ -85,7 +85,7 @@ export async function show(file, kind) {
 }
 
 /**
- * Opens a file that was chosen.
+ * Opens a file chosen by the user.
  * @param {File} file
  * @returns {Promise<Photo>}
  */

@@ -1,8 +1,8 @@
-/** The service, as the page calls it. */
+/** The page's client of the service. */
 
 import { Refusal } from "./photo.js";
 
-/** What the service refused, with the id under which its log has it. */
+/** A refusal by the service, with the request ID for its log. */
 export class Refused extends Refusal {
   /**
    * @param {string} words
@@ -40,7 +40,7 @@ async function refusal(call) {
 /** @typedef {{ file: Blob, header: (name: string) => string | null }} Answer */
 
 /**
- * Sends a form and takes the picture that comes back. By XMLHttpRequest, since fetch does not tell how far an upload has come.
+ * Sends a form and receives the resulting picture. Uses XMLHttpRequest, since fetch does not report upload progress.
  * @param {string} path
  * @param {FormData} form
  * @param {{ token: string, signal: AbortSignal, progress: (progress: Progress) => void }} how
@@ -72,7 +72,7 @@ export function send(path, form, { token, signal, progress }) {
 }
 
 /**
- * The same request for a shell. The token is left out: it would end up in the shell's history.
+ * The same request as a shell command. It omits the token, which would end up in the shell's history.
  * @param {string} path
  * @param {FormData} form
  */

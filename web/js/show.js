@@ -1,4 +1,4 @@
-/** Makes the page show what the state says. */
+/** Renders the state. */
 
 import { $, all, button, canvas, image, input, node, size } from "./dom.js";
 import { state } from "./state.js";
@@ -23,7 +23,7 @@ const EXACT = {
   patch: "Exact but for the blocks that the region touches.",
 };
 
-/** The format in which an answer to a photo is asked for. @param {string} kind */
+/** The format to request for a photo's result. @param {string} kind */
 export function formatFor(kind) {
   const chosen = input("format").value;
   return chosen !== "own" ? chosen : { JPEG: "jpg", WebP: "webp" }[kind] ?? "png";
@@ -112,7 +112,7 @@ function source(id, url, alt) {
   shown.alt = alt;
 }
 
-/** Fills the strips of photos and steps. @param {(step: Step) => void} jump @param {(index: number) => void} change */
+/** Renders the strips of photos and steps. @param {(step: Step) => void} jump @param {(index: number) => void} change */
 export function strips(jump, change) {
   const { works, work } = state;
   $("photos").hidden = works.length < 2;
@@ -144,13 +144,13 @@ function item(photo, words, current, act) {
   return node("li", one);
 }
 
-/** Tells of what went wrong. @param {string} words @param {string | null} [id] */
+/** Shows an error. @param {string} words @param {string | null} [id] */
 export function tellWrong(words, id) {
   $("wrong").replaceChildren(node("p", words), ...(id ? [node("p", "Request id: ", node("code", id))] : []));
   $("wrong").hidden = false;
 }
 
-/** Says it to those who hear the page. @param {string} words */
+/** Announces it to screen readers. @param {string} words */
 export function say(words) {
   $("said").textContent = words;
 }

@@ -1,19 +1,19 @@
-/** What the page knows, in one place. */
+/** The state of the page. */
 
 /** @typedef {import("./steps.js").Work} Work */
 
 export const state = {
-  /** The photos that were opened. @type {Work[]} */
+  /** Open photos. @type {Work[]} */
   works: [],
-  /** The one that is shown. @type {Work | null} */
+  /** The one being shown. @type {Work | null} */
   work: null,
   tool: "brush",
   comparing: false,
   /** Whether the original is shown while a key or a button is held. */
   holding: false,
   away: false,
-  /** Percent of the width at which a comparison is split. */
+  /** Position of the comparison's divider, in percent of the width. */
   split: 50,
-  /** What is sent at the moment. @type {{ control: AbortController, what: "erase" | "find", words: string, part: number | null } | null} */
+  /** The request in flight. @type {{ control: AbortController, what: "erase" | "find", words: string, part: number | null } | null} */
   running: null,
 };

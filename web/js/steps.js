@@ -1,18 +1,18 @@
-/** What was made of a photo, step by step. */
+/** The editing history of a photo. */
 
 import { Marks } from "./marks.js";
 
 /** @typedef {import("./photo.js").Photo} Photo */
 /**
- * One step: a picture, what is marked in it, and where it came from: by which command, and with which mask, where the page knows it.
+ * One step: a picture, its marks, and its origin, with the command and, if known, the mask that made it.
  * @typedef {{
  *   photo: Photo, marks: Marks, from: Step | null, mask: Blob | null, command: string | null, name: string, told: [string, string][],
  * }} Step
  */
 
 /**
- * A photo with all that was made of it. Steps are only ever added, each to the one it was made from: who goes back and erases
- * something else loses nothing.
+ * A photo with its history, a tree: steps are only ever added, each to the one it was made from, so going back and erasing something
+ * else loses nothing.
  */
 export class Work {
   /** @type {Step[]} */
@@ -29,7 +29,7 @@ export class Work {
   get original() { return this.steps[0]; }
 
   /**
-   * Adds a step to the present one, and goes there.
+   * Adds a step to the current one and makes it current.
    * @param {Photo} photo
    * @param {{ mask: Blob | null, command: string, told: [string, string][] }} how
    */
@@ -38,13 +38,13 @@ export class Work {
     this.steps.push(this.now);
   }
 
-  /** The step made last from the present one. */
+  /** The latest step made from the current one. */
   get #next() { return this.steps.findLast((step) => step.from === this.now); }
 
   get canUndo() { return this.now.marks.canUndo || this.now.from !== null; }
   get canRedo() { return this.now.marks.canRedo || this.#next !== undefined; }
 
-  /** Takes back a mark, or where there is none an erasure; says which. */
+  /** Undoes a mark, or an erasure if there is none; returns which. */
   undo() {
     if (this.now.marks.canUndo) {
       this.now.marks.undo();

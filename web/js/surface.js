@@ -1,4 +1,4 @@
-/** What is done on the photo itself, by mouse, touch, pen and keyboard: marking, moving, zooming. */
+/** Interaction with the photo by mouse, touch, pen and keyboard: marking, panning, zooming. */
 
 import { $, canvas, clamp, image, pen } from "./dom.js";
 import { TOOLS, corners } from "./tools.js";
@@ -7,7 +7,7 @@ import { TOOLS, corners } from "./tools.js";
 /** @typedef {import("./tools.js").Held} Held */
 /** @typedef {import("./tools.js").Ground} Ground */
 /**
- * What the page does for the surface.
+ * What the surface needs from the page.
  * @typedef {{
  *   tool: () => string, ground: (away: boolean, reach: number) => Ground | null,
  *   marked: () => void, pick: (at: Point, away: boolean) => void, split: (at: Point) => void, resize: (by: number) => void,
@@ -24,10 +24,10 @@ export class Surface {
   /** @type {number | null} */
   #panning = null;
   #space = false;
-  /** Where the pointer or the keyboard's cursor is, in the photo. @type {Point | null} */
+  /** Position of the pointer or keyboard cursor, in the photo. @type {Point | null} */
   #cursor = null;
   #byKeys = false;
-  /** Points that the service is looking at. @type {Set<Point>} */
+  /** Points of picks in flight. @type {Set<Point>} */
   looking = new Set();
 
   /**
@@ -53,7 +53,7 @@ export class Surface {
   /** Whether a tool is down. */
   get busy() { return this.#drag !== null; }
 
-  /** Drops what was begun. */
+  /** Cancels the gesture in progress. */
   cancel() {
     this.#drag?.held.cancel();
     this.#drag = null;
@@ -80,7 +80,7 @@ export class Surface {
     this.#byKeys = false;
     const tool = this.#page.tool();
     if (this.#pointers.size > 1) {
-      // Two fingers move the photo; what the first began was not meant.
+      // Two fingers pan the photo; what the first one started was not intended.
       this.cancel();
       this.#panning = null;
     } else if (this.#space || event.button === 1 || tool === "subject") {
@@ -90,7 +90,7 @@ export class Surface {
     }
   }
 
-  /** A pen's other end takes away. @param {PointerEvent | KeyboardEvent} event */
+  /** Whether to subtract: with Alt, or a pen's eraser end. @param {PointerEvent | KeyboardEvent} event */
   #away(event) {
     return event.altKey || ("buttons" in event && (event.buttons & 32) > 0);
   }
@@ -195,7 +195,7 @@ export class Surface {
       this.#press(at, this.#away(event));
       if (this.#page.tool() === "pick") this.#lift();
     } else {
-      // The lasso goes on from corner to corner, until the first is met again.
+      // The lasso continues from corner to corner until it meets the first again.
       const first = this.#page.tool() === "lasso" ? this.#drag.held.outline?.()[0] : undefined;
       const closed = !first || Math.hypot(at.x - first.x, at.y - first.y) * scale < 16;
       if (closed) this.#lift(); else this.#drag.held.move(at);
@@ -205,7 +205,7 @@ export class Surface {
 
   // ---- What is drawn over the photo ---------------------------------------------------------------
 
-  /** Draws the outline, the cursor and what the service looks at. */
+  /** Draws the outline, the cursor and pending picks. */
   draw() {
     const tool = this.#page.tool(), ground = this.#page.ground(false, 1), last = ground?.marks.present.at(-1);
     const rests = tool === "box" && !this.#drag && last?.kind === "box" ? corners(last.box) : [];
@@ -227,7 +227,7 @@ export class Surface {
     place($("looking"), looked && this.#view.toStage(looked));
   }
 
-  /** Shows what a finger or a pen covers. @param {PointerEvent} event */
+  /** Magnifies what a finger or a pen covers. @param {PointerEvent} event */
   #magnify(event) {
     const loupe = canvas("loupe"), shown = image("shown"), at = this.#cursor;
     loupe.hidden = event.pointerType === "mouse" || !this.#drag || !at || this.#page.tool() === "compare";

@@ -1,4 +1,4 @@
-/** The tools that mark: what each does when it is put down, moved and lifted. */
+/** The marking tools: what each does on press, move and release. */
 
 import { canvas, clamp, pen } from "./dom.js";
 import { draw, redraw } from "./marks.js";
@@ -8,11 +8,11 @@ import { draw, redraw } from "./marks.js";
 /** @typedef {import("./marks.js").Mark} Mark */
 /** @typedef {import("./marks.js").Marks} Marks */
 /**
- * What a tool works on: `reach` is how near, in pixels of the photo, counts as touching.
+ * What a tool works on. `reach` is the hit tolerance in pixels of the photo.
  * @typedef {{ marks: Marks, away: boolean, size: number, width: number, height: number, reach: number }} Ground
  */
 /**
- * A tool that is down. `outline` is what is drawn while it is; `up` gives whether something was marked.
+ * A tool in use. `outline` is what to draw meanwhile; `up` returns whether anything was marked.
  * @typedef {{ move: (at: Point) => void, up: () => boolean, cancel: () => void, outline?: () => Point[] }} Held
  */
 
@@ -58,17 +58,17 @@ function lasso(at, { marks, away, reach }) {
   };
 }
 
-/** A box of whole pixels between two corners, or none. @param {Point} a @param {Point} b @returns {Box | null} */
+/** A box of whole pixels between two corners; null if empty. @param {Point} a @param {Point} b @returns {Box | null} */
 export function between(a, b) {
   const [left, right] = [a.x, b.x].map(Math.round).sort((m, n) => m - n);
   const [top, bottom] = [a.y, b.y].map(Math.round).sort((m, n) => m - n);
   return right > left && bottom > top ? { x: left, y: top, w: right - left, h: bottom - top } : null;
 }
 
-/** The corners of a box, in the order in which they are drawn. @param {Box} box @returns {Point[]} */
+/** The corners of a box in drawing order. @param {Box} box @returns {Point[]} */
 export const corners = ({ x, y, w, h }) => [{ x, y }, { x: x + w, y }, { x: x + w, y: y + h }, { x, y: y + h }];
 
-/** A new box, or the one that was drawn last, taken by a corner or moved. @type {(at: Point, ground: Ground) => Held} */
+/** Draws a new box, or resizes or moves the last one. @type {(at: Point, ground: Ground) => Held} */
 function box(at, { marks, away, width, height, reach }) {
   const last = marks.present.at(-1);
   if (last?.kind === "box" && last.away === away) {
@@ -80,7 +80,7 @@ function box(at, { marks, away, width, height, reach }) {
     };
     const rest = { up: () => true, cancel: () => set(was), outline: () => corners(last.box) };
     const taken = corners(was).find((corner) => Math.hypot(at.x - corner.x, at.y - corner.y) < reach);
-    // The corner across from the one that was taken stays where it is.
+    // The opposite corner stays in place.
     if (taken) return { ...rest, move: (at) => set(between({ x: 2 * x + w - taken.x, y: 2 * y + h - taken.y }, at)) };
     /** @type {(start: number, by: number, length: number, limit: number) => number} */
     const along = (start, by, length, limit) => clamp(Math.round(start + by), 0, limit - length);

@@ -1,4 +1,4 @@
-/** How a photo lies on the stage: zoomed, moved, and back. */
+/** The mapping between photo and stage: zoom and pan. */
 
 import { $, clamp } from "./dom.js";
 
@@ -7,10 +7,10 @@ import { $, clamp } from "./dom.js";
 const NEAREST = 16;
 
 export class View {
-  /** The photo's size, in its pixels. */
+  /** Size of the photo in pixels. */
   width = 1;
   height = 1;
-  /** Pixels of the stage for one of the photo, and where the photo's corner lies. */
+  /** Stage pixels per photo pixel, and the position of the photo's corner. */
   scale = 1;
   left = 0;
   top = 0;
@@ -18,7 +18,7 @@ export class View {
   /** @type {() => void} */
   #changed;
 
-  /** @param {() => void} changed Called when it lies elsewhere. */
+  /** @param {() => void} changed Called when the mapping changes. */
   constructor(changed) {
     this.#changed = changed;
     new ResizeObserver(() => this.#fitted ? this.fit() : this.#place()).observe($("view"));
@@ -31,7 +31,7 @@ export class View {
     return Math.min(width / this.width, height / this.height) || 1;
   }
 
-  /** Shows all of it. */
+  /** Fits the whole photo. */
   fit() {
     this.#fitted = true;
     this.scale = this.fitting;
@@ -49,7 +49,7 @@ export class View {
   }
 
   /**
-   * Zooms so that what lies at a point of the stage stays there, or comes there from another point.
+   * Zooms so that what is at a point of the stage stays there, or moves there from another point.
    * @param {number} by
    * @param {Point} [at]
    * @param {Point} [from]
@@ -72,7 +72,7 @@ export class View {
 
   #place() {
     const { width, height } = this.#stage;
-    /** In the middle where it is smaller than the stage, else without a gap. @type {(at: number, length: number, room: number) => number} */
+    /** Centres the photo if it is smaller than the stage; otherwise avoids gaps. @type {(at: number, length: number, room: number) => number} */
     const along = (at, length, room) => length <= room ? (room - length) / 2 : clamp(at, room - length, 0);
     this.left = along(this.left, this.width * this.scale, width);
     this.top = along(this.top, this.height * this.scale, height);
@@ -81,12 +81,12 @@ export class View {
     this.#changed();
   }
 
-  /** Where on the stage a pixel lies. @param {Point} at @returns {Point} */
+  /** Maps a photo pixel to the stage. @param {Point} at @returns {Point} */
   toStage(at) {
     return { x: this.left + at.x * this.scale, y: this.top + at.y * this.scale };
   }
 
-  /** What lies under a point of the window; the nearest of the photo. @param {{ clientX: number, clientY: number }} at @returns {Point} */
+  /** Maps a point of the window to the photo, clamped to it. @param {{ clientX: number, clientY: number }} at @returns {Point} */
   toPhoto(at) {
     const { x, y } = this.onStage(at);
     return { x: clamp((x - this.left) / this.scale, 0, this.width), y: clamp((y - this.top) / this.scale, 0, this.height) };
@@ -98,7 +98,7 @@ export class View {
     return { x: at.clientX - area.left, y: at.clientY - area.top };
   }
 
-  /** Moves so that a pixel can be seen. @param {Point} at */
+  /** Pans to bring a pixel into view. @param {Point} at */
   reveal(at) {
     const { x, y } = this.toStage(at), { width, height } = this.#stage, edge = 24;
     this.move(clamp(x, edge, width - edge) - x, clamp(y, edge, height - edge) - y);
