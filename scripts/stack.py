@@ -1,4 +1,4 @@
-"""The local stack: a real Triton on this machine, and the gateway in front of it.
+"""The local stack: a real Triton on this machine with the gateway in front of it.
 
 python3 scripts/stack.py setup           install what the local Triton needs
 python3 scripts/stack.py deps            install the system packages of the Rust build

@@ -1,15 +1,15 @@
 """The parts of ``scripts/stack.py``.
 
-``places``   where everything lies
-``machine``  what this machine offers, and what it lacks
-``packages`` system packages: which are there, and installing the others
+``places``   paths
+``machine``  what this machine supports
+``packages`` system packages: checking and installing
 ``install``  ``setup``: Triton, unpacked into a folder
-``wheels``   ``setup``: what is taken out of which wheels
-``backend``  ``setup``: our backend, built and put into Triton
+``wheels``   ``setup``: what to extract from which wheels
+``backend``  ``setup``: builds our backend and installs it into Triton
 ``isnet``    ``setup``: the weights of the embedded segmenter
 ``ports``    free ports on loopback
-``triton``   one Triton process: start, readiness, end
+``triton``   one Triton process: start, readiness, shutdown
 ``gateway``  the gateway process of ``run``
-``commands`` what the command line does
+``commands`` the commands of the command line
 ``cli``      the command line
 """

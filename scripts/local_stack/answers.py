@@ -1,4 +1,4 @@
-"""Whether a server answers, and the wait until it does."""
+"""Checks whether a server responds, and waits until it does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from local_stack.machine import StackError
 
 
 def answers_ok(url: str) -> bool:
-    """Whether a GET of ``url`` is answered with 200."""
+    """Whether a GET of ``url`` returns 200."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)
@@ -20,9 +20,9 @@ def answers_ok(url: str) -> bool:
 
 
 def wait_until_ok(url: str, server: subprocess.Popen[bytes], seconds: float) -> None:
-    """Returns when a GET of ``url`` is answered with 200.
+    """Waits until a GET of ``url`` returns 200.
 
-    Raises ``StackError`` if ``server`` ends before, or if it takes longer than ``seconds``.
+    Raises ``StackError`` if ``server`` exits first or it takes longer than ``seconds``.
     """
     deadline = time.monotonic() + seconds
     while not answers_ok(url):

@@ -1,4 +1,4 @@
-"""``setup``: the backend of the models, built here and put into Triton."""
+"""``setup``: builds the models' backend and installs it into Triton."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ NAME = "libtriton_lacuna.so"
 
 
 def install(backends: Path, *features: str) -> None:
-    """Builds the backend and puts it into a folder of backends; quick when it is there.
+    """Builds the backend and installs it into a backend folder; quick if it is up to date.
 
-    Raises ``StackError`` where it cannot be built.
+    Raises ``StackError`` if the build fails.
     """
     built = _build(*features)
     installed = backends / "lacuna" / NAME
     if installed.is_file() and filecmp.cmp(built, installed, shallow=False):
         return
     installed.parent.mkdir(parents=True, exist_ok=True)
-    # A server that runs keeps the file it has loaded.
+    # A running server keeps the file it has loaded.
     following = installed.with_suffix(".next")
     shutil.copy2(built, following)
     following.replace(installed)
@@ -35,7 +35,7 @@ def _build(*features: str) -> Path:
             "cargo is missing, which builds the backend of Triton's models; "
             "https://rustup.rs installs it"
         )
-    # A folder of its own: the caller's may be in use by a build that waits for this Triton.
+    # A separate folder: the caller's may be locked by a build that waits for this Triton.
     target = places.TRITON_HOME / "-".join(["target", *features])
     build = ["cargo", "build", "--quiet", "--release", "--locked", "--package=triton-backend"]
     build += [f"--target-dir={target}", *(f"--features={feature}" for feature in features)]

@@ -12,7 +12,7 @@ from local_stack.machine import StackError
 
 
 def main(arguments: list[str]) -> int:
-    """Runs one command and gives the exit status."""
+    """Runs one command and returns the exit status."""
     chosen = _parser().parse_args(arguments)
     try:
         if chosen.command == "with-triton":

@@ -1,4 +1,4 @@
-"""What the command line does. Every command gives its exit status."""
+"""The commands. Each returns its exit status."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from local_stack.triton import START_SECONDS, Triton, end_process
 
 
 class Interrupted(BaseException):
-    """A signal asked this process to end."""
+    """A signal asked this process to exit."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -31,38 +31,38 @@ class Interrupted(BaseException):
 
 
 def deps() -> int:
-    """The system packages of the Rust build."""
+    """Installs the system packages of the Rust build."""
     packages.ensure(packages.RUST_BUILD)
     return 0
 
 
 def install() -> int:
-    """What the local Triton needs."""
+    """Installs what the local Triton needs."""
     setup()
     return 0
 
 
 def dev() -> int:
-    """What the tests need, beside what the local Triton needs."""
+    """Installs what the tests need in addition to the local Triton."""
     packages.ensure(packages.TESTS)
     setup()
     return 0
 
 
 def get_ready() -> int:
-    """The gateway and what the local Triton needs."""
+    """Builds the gateway and installs what the local Triton needs."""
     prepare()
     return 0
 
 
 def web() -> int:
-    """What the tests of the page need."""
+    """Installs what the tests of the page need."""
     packages.ensure(packages.WEB)
     return 0
 
 
 def triton() -> int:
-    """One Triton in the foreground, until a signal."""
+    """Runs one Triton in the foreground until a signal."""
     installed = setup()
     wanted = ports.exact_ports()
     with _signals_end_it(), ExitStack() as stack:
@@ -77,7 +77,7 @@ def triton() -> int:
 
 
 def run() -> int:
-    """Triton and the gateway, until a signal or until one of them ends."""
+    """Runs Triton and the gateway until a signal or until one of them exits."""
     check_startable()
     installed = setup()
     with _signals_end_it(), ExitStack() as stack:
@@ -93,7 +93,7 @@ def run() -> int:
 
 
 def with_triton(count: int, command: list[str]) -> int:
-    """A command beside ``count`` Tritons; gives the command's exit status."""
+    """Runs a command alongside ``count`` Tritons; returns the command's exit status."""
     installed = setup()
     if shutil.which(command[0]) is None:
         raise StackError(f"{command[0]} is no program that can be run")
@@ -123,7 +123,7 @@ def with_triton(count: int, command: list[str]) -> int:
 
 
 def _watch(server: Triton, gateway: Gateway, *, until_ready: bool) -> None:
-    """Waits; raises ``StackError`` when either program ends."""
+    """Waits; raises ``StackError`` when either program exits."""
     deadline = time.monotonic() + START_SECONDS
     while not (until_ready and gateway.ready()):
         if gateway.exit_status() is not None:
@@ -149,9 +149,8 @@ def _greeting(gateway: Gateway) -> str:
     lines = [f"Lacuna is ready: {gateway.address}"]
     if gateway.uses_default_token:
         lines.append(f"token: {TOKEN}")
-        # A browser sends no server what follows the hash, and the page takes it out of the
-        # address at once. Printed only where the token is the one that everybody knows, and the
-        # address is this machine's.
+        # Browsers never send what follows the hash, and the page removes it from the address at
+        # once. Printed only for the well-known token on a local address.
         if gateway.is_local:
             lines.append(f"in a browser: {gateway.address}/#token={TOKEN}")
     lines += [
@@ -164,7 +163,7 @@ def _greeting(gateway: Gateway) -> str:
 
 
 def _log(name: str) -> Path:
-    """A log file for a server of this process; those of processes that ended are removed."""
+    """A log file for a server of this process; removes those of processes that have exited."""
     places.LOGS.mkdir(exist_ok=True)
     for old in places.LOGS.glob("*.log"):
         if not Path("/proc", old.name.partition("-")[0]).exists():
@@ -178,14 +177,14 @@ def _say(text: str) -> None:
 
 @contextmanager
 def _signals_end_it() -> Iterator[None]:
-    """For what runs until it is told to end: a signal is its normal end."""
+    """For commands that run until told to stop: a signal is their normal end."""
     with suppress(Interrupted), _signals_interrupt():
         yield
 
 
 @contextmanager
 def _signals_interrupt() -> Iterator[None]:
-    """Turns the first signal to end into ``Interrupted``; later ones do not disturb the end."""
+    """Turns the first termination signal into ``Interrupted``; ignores later ones."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def interrupt(number: int, _frame: FrameType | None) -> None:

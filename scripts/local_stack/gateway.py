@@ -1,4 +1,4 @@
-"""The gateway process of ``run``: its settings, its start and its end."""
+"""The gateway process of ``run``: settings, start and shutdown."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ TOKEN = "local-dev-token"
 LISTEN = "127.0.0.1:8080"
 ADMIN_PORT = 9090
 REQUEST_SECONDS = 120.0
-"""How long a request may take, and with it the gateway's end, unless a setting says otherwise."""
+"""Default request timeout, and with it the default drain timeout, in seconds."""
 AIR_SECONDS = 5.0
 
 
 class Gateway:
-    """A running gateway in front of one Triton; every LACUNA_ variable reaches it."""
+    """A running gateway in front of one Triton; inherits every LACUNA_ variable."""
 
     def __init__(self, triton: Triton) -> None:
-        """Starts it; ``check_startable`` says beforehand whether that can work."""
+        """Starts it; call ``check_startable`` first."""
         settings = _settings(triton)
         self.address = _address(settings["LACUNA_LISTEN"])
         self.is_local = _is_local(settings["LACUNA_LISTEN"])
@@ -40,20 +40,20 @@ class Gateway:
         )
 
     def ready(self) -> bool:
-        """Whether it takes requests and sees its model."""
+        """Whether it accepts requests and sees its model."""
         return answers_ok(f"{self.address}/readyz")
 
     def exit_status(self) -> int | None:
-        """None while it runs."""
+        """None while running."""
         return self._process.poll()
 
     def stop(self) -> int:
-        """Ends it when what it has begun is finished; gives its status."""
+        """Stops it after draining; returns its exit status."""
         return end_process(self._process, drain_seconds(os.environ) + AIR_SECONDS)
 
 
 def drain_seconds(environment: Mapping[str, str]) -> float:
-    """How long the gateway may take to finish what it has begun; a wrong setting ends its start."""
+    """How long draining may take; the gateway itself refuses invalid settings."""
     for name in ("LACUNA_DRAIN_TIMEOUT", "LACUNA_REQUEST_TIMEOUT"):
         with suppress(ValueError):
             return float(environment.get(name, ""))
@@ -61,13 +61,13 @@ def drain_seconds(environment: Mapping[str, str]) -> float:
 
 
 def check_startable() -> None:
-    """Raises ``StackError`` where the program has not been built, or its address is taken."""
+    """Raises ``StackError`` if the program has not been built or its address is in use."""
     if not program().is_file():
         raise StackError(f"{program()} is missing; build it with: cargo build --release")
     listen = os.environ.get("LACUNA_LISTEN") or LISTEN
     host, _, port = listen.rpartition(":")
-    # Another server there would answer in the gateway's place while that fails to start. What
-    # is no address is left to the gateway, whose message says how one is written.
+    # Another server there would answer in place of the gateway, which would fail to start.
+    # Invalid addresses are left to the gateway, whose message explains the format.
     try:
         free = is_free(int(port), host.strip("[]"))
     except (ValueError, OverflowError):
@@ -77,7 +77,7 @@ def check_startable() -> None:
 
 
 def program() -> Path:
-    """The built gateway, whether it is there or not."""
+    """Path of the built gateway, which may not exist."""
     target = os.environ.get("CARGO_TARGET_DIR")
     return places.ROOT / (target or "target") / "release/lacuna"
 
@@ -96,19 +96,19 @@ def _settings(triton: Triton) -> dict[str, str]:
     settings |= given
     settings["LACUNA_TRITON"] = f"http://{HOST}:{triton.ports.grpc}"
     if settings["LACUNA_LISTEN"].endswith(":0"):
-        # The address has to be known here, to wait for it and to print it.
+        # The address must be known here, to wait for it and print it.
         settings["LACUNA_LISTEN"] = settings["LACUNA_LISTEN"][:-1] + str(free_ports(1)[0])
     return settings
 
 
 def _is_local(listen: str) -> bool:
-    """Whether only this machine can reach a server which listens there."""
+    """Whether a server listening there is reachable only from this machine."""
     host = listen.rpartition(":")[0].strip("[]")
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _address(listen: str) -> str:
-    """A URL that reaches a server which listens there."""
+    """A URL for reaching a server that listens there."""
     host, _, port = listen.rpartition(":")
     reachable = {"0.0.0.0": HOST, "[::]": "[::1]"}.get(host, host)
     return f"http://{reachable}:{port}"

@@ -1,4 +1,4 @@
-"""``setup``: Triton, unpacked into a folder, with our backend in it."""
+"""``setup``: unpacks Triton into a folder and adds our backend."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from local_stack import backend, isnet, packages, places, wheels
 from local_stack.machine import check_platform
 
 _RECIPE = 2
-"""To be raised when the steps of an installation change."""
+"""Increase when the installation steps change."""
 
 
 @dataclass(frozen=True)
 class Installed:
-    """Where the parts of an installed Triton lie."""
+    """Paths of an installed Triton."""
 
     folder: Path
 
     @property
     def server(self) -> Path:
-        """The ``tritonserver`` program, which finds its libraries itself."""
+        """The ``tritonserver`` program, which finds its libraries by itself."""
         return self.folder / "bin/tritonserver"
 
     @property
@@ -37,10 +37,10 @@ class Installed:
 
 
 def setup() -> Installed:
-    """Installs what is missing under ``.triton``; quick when all is there.
+    """Installs what is missing under ``.triton``; quick if nothing is.
 
-    Two calls at once are safe: the second waits for the first. Raises ``StackError`` where
-    this machine cannot run Triton or an install step fails.
+    Concurrent calls are safe: the second waits for the first. Raises ``StackError`` if this
+    machine cannot run Triton or a step fails.
     """
     check_platform()
     packages.ensure(packages.PYTHON)
@@ -55,14 +55,14 @@ def setup() -> Installed:
 
 
 def present() -> Installed | None:
-    """What an earlier call installed, if it is still what this one would install."""
+    """What an earlier call installed, if still up to date."""
     folder = places.TRITON_HOME / f"server-{_key()[:12]}"
     pointed = places.SERVER.resolve() == folder.resolve()
     return Installed(folder) if pointed and (folder / "bin/tritonserver").is_file() else None
 
 
 def _install() -> Installed:
-    # A folder of its own: a server that runs from an earlier one goes on.
+    # A separate folder, so that servers running from an earlier one carry on.
     folder = places.TRITON_HOME / f"server-{_key()[:12]}"
     print(f"installing Triton into {folder} (about 150 MB, once)", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
@@ -76,7 +76,7 @@ def _install() -> Installed:
 
 
 def _point_to(folder: Path) -> None:
-    """Makes ``.triton/server`` a link to the folder, in one step."""
+    """Atomically makes ``.triton/server`` a link to the folder."""
     link = places.TRITON_HOME / "server.next"
     link.unlink(missing_ok=True)
     link.symlink_to(folder.name)
@@ -84,10 +84,10 @@ def _point_to(folder: Path) -> None:
 
 
 def _remove_unused(kept: Path) -> None:
-    """Removes earlier installations that no server runs from."""
+    """Removes earlier installations that no server is running from."""
     running = []
     for process in Path("/proc").glob("[0-9]*/exe"):
-        # A process that has ended, or is another user's.
+        # A process that has exited or belongs to another user.
         with suppress(OSError):
             running.append(process.readlink())
     earlier = [*places.TRITON_HOME.glob("server-*"), *places.TRITON_HOME.glob("venv-*")]
@@ -98,7 +98,7 @@ def _remove_unused(kept: Path) -> None:
 
 
 def _key() -> str:
-    """Changes whenever Triton has to be unpacked anew."""
+    """A key that changes whenever Triton must be unpacked again."""
     digest = hashlib.sha256(str(_RECIPE).encode())
     digest.update(places.REQUIREMENTS.read_bytes())
     return digest.hexdigest()

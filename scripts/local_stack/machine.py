@@ -1,4 +1,4 @@
-"""What this machine offers, and what it lacks."""
+"""Checks what this machine supports."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ GLIBC = (2, 35)
 
 
 class StackError(Exception):
-    """Something a person has to settle; the message says what and how."""
+    """A problem that the user must solve; the message says what and how."""
 
 
 def check_platform() -> None:
-    """Raises ``StackError`` where Triton's wheel cannot run at all."""
+    """Raises ``StackError`` if Triton's wheel cannot run on this platform."""
     system, machine = platform.system(), platform.machine()
     if (system, machine) != ("Linux", "x86_64"):
         raise StackError(

@@ -1,4 +1,4 @@
-"""System packages: which are there, and installing the others with apt-get."""
+"""System packages: checks for them and installs missing ones with apt-get."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ TESTS = (
     Need("redis-server", "sharing quotas", _program("redis-server")),
     Need("golang-go", "running the example in Go", _program("go")),
 )
-"""What the tests compare the codecs with, share quotas through and run examples with."""
+"""Codecs to compare with, a server for shared quotas, and runtimes for the examples."""
 
 
 WEB = (
     Need("npm", "installing what the tests of the page need", _program("npm")),
     Need("chromium", "opening the page", _program("chromium")),
 )
-"""What the tests of the page need."""
+"""Packages for the tests of the page."""
 
 
 PYTHON = (
@@ -64,14 +64,14 @@ PYTHON = (
         lambda: importlib.util.find_spec("ensurepip") is not None,
     ),
 )
-"""What this interpreter needs besides itself; Debian packages it apart."""
+"""What this interpreter needs that Debian packages separately."""
 
 
 def ensure(needs: tuple[Need, ...]) -> bool:
-    """Installs what is missing and says so; False where nothing was.
+    """Installs what is missing and says so; returns False if nothing was.
 
-    Raises ``StackError`` with the command to run where this user may not install, or the
-    machine has no apt-get.
+    Raises ``StackError`` with the command to run if this user may not install packages or
+    the machine has no apt-get.
     """
     missing = [need for need in needs if not need.present()]
     if not missing:
@@ -100,7 +100,7 @@ def ensure(needs: tuple[Need, ...]) -> bool:
 
 
 def _become_root() -> list[str] | None:
-    """What to put before a command that needs root; None where this user cannot."""
+    """Prefix for a command that needs root; None if this user cannot become root."""
     if os.geteuid() == 0:
         return []
     if shutil.which("sudo") is None:

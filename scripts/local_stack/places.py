@@ -1,4 +1,4 @@
-"""Where everything lies, relative to the root of the repository."""
+"""Paths, based on the repository root."""
 
 from pathlib import Path
 

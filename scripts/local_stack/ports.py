@@ -23,12 +23,12 @@ class Ports:
 
 
 def wanted_ports() -> Ports:
-    """The ports that the environment asks for, or Triton's own."""
+    """The ports set in the environment, or Triton's defaults."""
     return Ports(*(_wanted(variable) for variable in VARIABLES))
 
 
 def exact_ports() -> Ports:
-    """The wanted ports; raises ``StackError`` if one is taken."""
+    """The wanted ports; raises ``StackError`` if one is in use."""
     wanted = wanted_ports()
     for variable, port in zip(VARIABLES, (wanted.grpc, wanted.http, wanted.metrics)):
         if not is_free(port):
@@ -37,7 +37,7 @@ def exact_ports() -> Ports:
 
 
 def near_ports() -> Ports:
-    """The wanted ports, each replaced by a free one where it is taken."""
+    """The wanted ports, with those in use replaced by free ones."""
     wanted = wanted_ports()
     spare = iter(free_ports(3))
     return Ports(
@@ -49,7 +49,7 @@ def near_ports() -> Ports:
 
 
 def free_ports(count: int) -> list[int]:
-    """``count`` different ports that nobody listens on at this moment."""
+    """``count`` different ports that are free at the moment."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -58,7 +58,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def is_free(port: int, host: str = HOST) -> bool:
-    """Whether this process could listen there."""
+    """Whether this process could bind the port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

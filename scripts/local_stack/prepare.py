@@ -1,4 +1,4 @@
-"""``prepare``: the gateway is built while Triton is installed, and what is going on is said."""
+"""``prepare``: builds the gateway while installing Triton, and reports progress."""
 
 import shutil
 import subprocess
@@ -16,9 +16,9 @@ _BUILD = ("cargo", "build", "--release", "--locked")
 
 
 def prepare() -> None:
-    """Returns when both are there; quick, and silent, when they were.
+    """Returns when both are ready; quick and silent if they were already.
 
-    Raises ``StackError`` where one of them fails; the other is then ended.
+    Raises ``StackError`` if one of them fails, and stops the other.
     """
     if shutil.which("cargo") is None:
         raise StackError(

@@ -1,4 +1,4 @@
-"""One Triton process on loopback: start, readiness, end."""
+"""One Triton process on loopback: start, readiness, shutdown."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from local_stack.machine import StackError
 from local_stack.ports import HOST, Ports
 
 START_SECONDS = 300
-"""Enough to load every model on a slow and busy machine."""
+"""Enough to load all models on a slow, busy machine."""
 EXIT_SECONDS = 10
-"""How long running inferences may take to finish when Triton is told to end."""
+"""How long inferences in flight may take to finish at shutdown."""
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 
 def models_here() -> list[str]:
-    """The models that can be served from the files on this machine, in a fixed order."""
+    """The models that can be served with the files on this machine, in a fixed order."""
     models = ["patchmatch"]
     if isnet.present():
         models.append("isnet")
@@ -39,7 +39,7 @@ def models_here() -> list[str]:
 class Triton:
     """A running ``tritonserver``, which is one process.
 
-    It is ended by ``stop``, and by the kernel if this process dies first.
+    Stopped by ``stop``, or by the kernel if this process dies first.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class Triton:
         repository: Path = places.REPOSITORY,
         backends: Path | None = None,
     ) -> None:
-        """Starts a server; its output goes to ``log``, or to the terminal without one.
+        """Starts a server; its output goes to ``log``, or else to the terminal.
 
-        It serves these ``models`` of ``repository``; without any, all that can be served here. Its
-        ``backends`` are the installed ones unless it is given others.
+        Serves these ``models`` of ``repository``, by default all that can be served here, with
+        the installed ``backends`` unless given others.
         """
         self.ports = ports
         self.models = list(models) or models_here()
@@ -83,7 +83,7 @@ class Triton:
             f"--backend-directory={self._backends}",
             "--model-control-mode=explicit",
             *(f"--load-model={model}" for model in self.models),
-            # Models that have no such configuration use their config.pbtxt.
+            # Models without this configuration use their config.pbtxt.
             "--model-config-name=cpu",
             "--strict-readiness=true",
             f"--exit-timeout-secs={EXIT_SECONDS}",
@@ -97,11 +97,11 @@ class Triton:
         ]
 
     def exit_status(self) -> int | None:
-        """None while it runs."""
+        """None while running."""
         return self._process.poll()
 
     def send(self, number: signal.Signals) -> None:
-        """Sends a signal to the server, if it still runs."""
+        """Sends a signal to the server if it is still running."""
         self._process.send_signal(number)
 
     def is_ready(self) -> bool:
@@ -109,9 +109,9 @@ class Triton:
         return answers_ok(f"http://{HOST}:{self.ports.http}/v2/health/ready")
 
     def wait_ready(self) -> None:
-        """Returns when the server and all its models are ready.
+        """Waits until the server and all its models are ready.
 
-        Raises ``StackError`` if it ends or takes longer than ``START_SECONDS``.
+        Raises ``StackError`` if it exits or takes longer than ``START_SECONDS``.
         """
         deadline = time.monotonic() + START_SECONDS
         while not self.is_ready():
@@ -129,12 +129,12 @@ class Triton:
         return "\n".join([f"The end of {self.log}:", *lines[-20:]])
 
     def stop(self) -> None:
-        """Ends the server; never fails."""
+        """Stops the server; never fails."""
         end_process(self._process, EXIT_SECONDS + 5)
 
 
 def end_process(process: subprocess.Popen[bytes], patience: float) -> int:
-    """Asks a process to end, ends it after ``patience`` seconds; gives its status."""
+    """Terminates a process, kills it after ``patience`` seconds; returns its exit status."""
     if process.poll() is None:
         process.terminate()
     try:
@@ -145,5 +145,5 @@ def end_process(process: subprocess.Popen[bytes], patience: float) -> int:
 
 
 def end_with_parent() -> None:
-    """Runs in a new child: has the kernel send it SIGTERM when its parent dies."""
+    """Runs in a new child process: has the kernel send it SIGTERM when its parent dies."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

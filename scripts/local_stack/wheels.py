@@ -1,4 +1,4 @@
-"""``setup``: Triton's program and onnxruntime's library, taken out of wheels."""
+"""``setup``: extracts Triton's program and onnxruntime's library from wheels."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from local_stack.machine import StackError
 
 TAKEN = (
     (r"pytriton/tritonserver/(bin/tritonserver)", r"\1"),
-    # The program finds them there. What is left out is of its Python backend.
+    # Where the program finds them. Files of its Python backend are left out.
     (r"nvidia_pytriton\.libs/(?!libpython)([^/]+)", r"lib/\1"),
-    # Where crates/triton-backend looks for it: beside itself.
+    # Where crates/triton-backend looks for it: in its own folder.
     (r"onnxruntime/capi/libonnxruntime\.so\.[\d.]+", "backends/lacuna/libonnxruntime.so"),
     (r"nvidia_pytriton-[^/]+/licenses/(.+)", r"licenses/tritonserver/\1"),
     (r"onnxruntime/(LICENSE|ThirdPartyNotices\.txt)", r"licenses/onnxruntime/\1"),
 )
-"""Patterns of names in the wheels, and where their files go."""
+"""Name patterns in the wheels, and where the files go."""
 
-# The one build whose hashes are in the requirements.
+# The only build whose hashes are in the requirements.
 _BUILD = ("--python-version=3.12", "--implementation=cp", "--abi=cp312")
 _PLATFORMS = ("--platform=manylinux_2_28_x86_64", "--platform=manylinux_2_35_x86_64")
 
@@ -32,7 +32,7 @@ _PLATFORMS = ("--platform=manylinux_2_28_x86_64", "--platform=manylinux_2_35_x86
 def install(folder: Path) -> None:
     """Puts ``bin``, ``lib``, ``backends`` and ``licenses`` into ``folder``.
 
-    Raises ``StackError`` where the wheels cannot be had, or have not what is needed.
+    Raises ``StackError`` if the wheels cannot be downloaded or lack something.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
@@ -42,7 +42,7 @@ def install(folder: Path) -> None:
 
 
 def unpack(wheels: list[Path], folder: Path) -> None:
-    """Takes what is needed out of ``wheels``; raises ``StackError`` where some of it is missing."""
+    """Extracts what is needed from ``wheels``; raises ``StackError`` if anything is missing."""
     found = set()
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
@@ -52,7 +52,7 @@ def unpack(wheels: list[Path], folder: Path) -> None:
                         target = folder / match.expand(place)
                         target.parent.mkdir(parents=True, exist_ok=True)
                         target.write_bytes(archive.read(entry))
-                        # The rights that the archive has for it.
+                        # Permissions as in the archive.
                         target.chmod(0o755 if entry.external_attr >> 16 & 0o111 else 0o644)
                         found.add(pattern)
     missing = [pattern for pattern, _ in TAKEN if pattern not in found]
@@ -62,7 +62,7 @@ def unpack(wheels: list[Path], folder: Path) -> None:
 
 
 def _download(folder: Path) -> None:
-    # Its own pip, which is newer than 20 wherever there is a Python of today.
+    # Its own pip, which is newer than 20 with any current Python.
     environment = folder / "pip"
     _step([sys.executable, "-m", "venv", str(environment)])
     pip = [str(environment / "bin/python"), "-m", "pip", "--disable-pip-version-check", "download"]

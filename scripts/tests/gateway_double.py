@@ -1,4 +1,4 @@
-"""Stands in for the gateway's program: ready when the Triton it is given is."""
+"""Test double of the gateway's program: ready when its Triton is."""
 
 import os
 import sys

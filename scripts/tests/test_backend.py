@@ -1,4 +1,4 @@
-"""The backend's way into Triton's folder of backends, without a build."""
+"""Installing the backend into Triton's backend folder, without a build."""
 
 import shutil
 from pathlib import Path
@@ -11,7 +11,7 @@ from local_stack.machine import StackError
 
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What a build has made."""
+    """The output of a build."""
     library = tmp_path / "built.so"
     library.write_bytes(b"first")
     monkeypatch.setattr(backend, "_build", lambda *_: library)

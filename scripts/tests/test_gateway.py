@@ -1,4 +1,4 @@
-"""How long the gateway of ``run`` is given to end."""
+"""How long the gateway of ``run`` may take to shut down."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Triton's folder, out of wheels that are made here."""
+"""Installing Triton from wheels made here."""
 
 import zipfile
 from pathlib import Path
@@ -27,7 +27,7 @@ LEFT_OUT = (
 
 
 def wheel(folder: Path, *left_out: str) -> Path:
-    """Both wheels in one, without some of its files."""
+    """Both wheels in one, without some of their files."""
     file = folder / "both.whl"
     with zipfile.ZipFile(file, "w") as archive:
         for name in {*FILES, *LEFT_OUT} - set(left_out):
@@ -63,7 +63,7 @@ def test_without_a_wheel_nothing_is_installed(tmp_path: Path) -> None:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for Triton, of a machine on which nothing is there yet."""
+    """A folder for Triton on a machine with nothing installed."""
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("one==1\n")
     monkeypatch.setattr(places, "REQUIREMENTS", requirements)

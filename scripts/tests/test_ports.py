@@ -9,7 +9,7 @@ from local_stack.machine import StackError
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """A port that something listens on."""
+    """A port in use."""
     with socket.socket() as listener:
         listener.bind((ports.HOST, 0))
         listener.listen()

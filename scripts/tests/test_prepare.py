@@ -1,4 +1,4 @@
-"""The gateway is built while Triton is installed; whichever fails, nothing goes on behind it."""
+"""The gateway is built while Triton is installed; if either fails, nothing keeps running."""
 
 import shutil
 import subprocess
@@ -16,7 +16,7 @@ Start = Callable[..., subprocess.Popen[bytes]]
 
 @pytest.fixture
 def builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[subprocess.Popen[bytes]]:
-    """The builds that were started; on a machine on which nothing is there yet."""
+    """The builds that were started, on a machine with nothing installed."""
     started: list[subprocess.Popen[bytes]] = []
     popen: Start = subprocess.Popen
 
@@ -37,7 +37,7 @@ def test_the_build_runs_while_triton_is_installed(
     capfd: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    # It ends only when it sees the other at work.
+    # Exits only once it sees the other running.
     wait = f"until [ -e {tmp_path}/installing ]; do sleep 0.01; done"
     monkeypatch.setattr(prepare, "_BUILD", ("timeout", "5", "sh", "-c", wait))
     monkeypatch.setattr(prepare, "setup", lambda: (tmp_path / "installing").touch())

@@ -20,7 +20,7 @@ PATIENCE = 300
 
 
 class Running:
-    """A ``stack.py`` that a test started, and what it may leave behind."""
+    """A ``stack.py`` started by a test, and what it may leave behind."""
 
     def __init__(self, arguments: list[str], environment: dict[str, str], output: Path) -> None:
         self.output = output
@@ -40,7 +40,7 @@ class Running:
         assert text in self.said(), self.said()
 
     def descendants(self) -> set[int]:
-        """The processes that it started, and those that they started."""
+        """Its child processes and their descendants."""
         listing = subprocess.run(
             ["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True
         )
@@ -89,13 +89,13 @@ def is_alive(pid: int) -> bool:
         status = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
-    # The state follows the name, which is in brackets; Z has ended and waits for its parent.
+    # The state follows the name, which is in parentheses; Z is a zombie.
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.fixture
 def gateway_settings(tmp_path: Path) -> dict[str, str]:
-    """The environment of a ``run`` with the double, on ports of its own."""
+    """The environment of a ``run`` with the double, on separate ports."""
     program = tmp_path / "target/release/lacuna"
     program.parent.mkdir(parents=True)
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{DOUBLE}"\n')
@@ -149,7 +149,7 @@ def test_a_token_of_ones_own_is_used_and_not_printed(
     assert "secret-of-mine" not in stack.said()
     assert "local-dev-token" not in stack.said()
 
-    # When the gateway dies, Triton is ended, and the end is an error.
+    # When the gateway dies, Triton is stopped, and the exit is an error.
     started = stack.descendants()
     with pytest.raises((urllib.error.URLError, ConnectionError)):
         get(gateway_settings, "/die")
@@ -242,7 +242,7 @@ def test_a_command_that_does_not_exist_is_an_error(start: Callable[..., Running]
 
 
 def program_of(pid: int) -> str:
-    """The name of the program that a process runs."""
+    """The name of a process's program."""
     try:
         return Path(f"/proc/{pid}/exe").readlink().name
     except OSError:
