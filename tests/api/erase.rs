@@ -386,7 +386,7 @@ fn shells_get_completions_and_people_a_manual() {
         (&["completions", "bash"][..], "--masks"),
         (&["completions", "zsh"], "--masks"),
         (&["man"], ".TH"),
-        (&["man"], "Pixels by which the region grows"),
+        (&["man"], "Pixels by which to grow the region"),
     ] {
         let made = Command::new(PROGRAM).args(arguments).env_clear().output().unwrap();
         assert!(made.status.success() && text(&made.stdout).contains(words), "{arguments:?}");
