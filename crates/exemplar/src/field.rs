@@ -151,8 +151,7 @@ const ACROSS: f32 = 0.7;
 
 /// Length of an offset, from 0 to 1 (half the picture's longer side or more). Nearby texture is more likely
 /// to continue into the hole than something similar far away (Kawai et al. 2009, "Image Inpainting
-/// Considering
-/// Brightness Change and Spatial Locality of Textures").
+/// Considering Brightness Change and Spatial Locality of Textures").
 #[inline(always)]
 pub fn remoteness(level: &Level, [right, down]: Offset) -> f32 {
     let way = f32::from(right.unsigned_abs()) * ACROSS + f32::from(down.unsigned_abs());
