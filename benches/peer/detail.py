@@ -33,8 +33,8 @@ def enlarged(small: Pixels, image: Pixels, hole: Marked, known: Marked) -> Pixel
     soft = Image.fromarray(small).resize((2 * width, 2 * height), Image.Resampling.BICUBIC)
     whole = np.asarray(soft).astype(np.int16)
     blocks = height, 2, width, 2
-    target = hole.reshape(blocks).any((1, 3))
-    source = known.reshape(blocks).all((1, 3))
+    target = np.asarray(hole.reshape(blocks).any((1, 3)))
+    source = np.asarray(known.reshape(blocks).all((1, 3)))
     places, sources = origins(small, target, source)
     filled = _by_place(whole)
     filled[places] += _by_place(image - whole)[sources]
