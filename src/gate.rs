@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What a [`Gate`] lets in.
+/// The limits of a [`Gate`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Photos at work at once; at least one.
@@ -25,19 +25,19 @@ pub struct Limits {
 #[derive(Clone, Debug)]
 pub struct Gate {
     limits: Limits,
-    /// One permit for everything inside, waiting or at work.
+    /// One permit for each photo, waiting or at work.
     places: Arc<Semaphore>,
     workers: Arc<Semaphore>,
     /// One permit for each [`GRAIN`] of decoded bytes.
     decoded: Arc<Semaphore>,
-    /// How long a photo is at work, in microseconds: a mean in which the latest count most.
+    /// Moving average of the time a photo is at work, in microseconds.
     usual: Arc<AtomicU64>,
 }
 
-/// Bytes that one permit of weight stands for.
+/// Decoded bytes per semaphore permit: a semaphore counts no further than 32 bits.
 const GRAIN: u64 = 1 << 16;
 
-/// A place at work. Holding it is what allows the work; it is given back when dropped.
+/// The permission to work on one photo. Dropping it lets the next one in.
 #[derive(Debug)]
 pub struct Permit {
     _place: OwnedSemaphorePermit,
@@ -51,18 +51,18 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let took = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let before = self.usual.load(Ordering::Relaxed);
-        // Two that end at once may lose one of the two: it is an estimate.
+        // When two end at once, one of the updates may be lost: this is an estimate.
         let mean = if before == 0 { took } else { before - before / 8 + took / 8 };
         self.usual.store(mean, Ordering::Relaxed);
     }
 }
 
-/// There is no room.
+/// The queue or the budget is full.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("there is no room")]
 pub struct Full;
 
-/// How much a gate has inside.
+/// The current load of a [`Gate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
     /// Photos that wait.
@@ -74,7 +74,7 @@ pub struct Load {
 }
 
 impl Gate {
-    /// A gate that keeps `limits`.
+    /// A gate with these limits.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -85,12 +85,11 @@ impl Gate {
         }
     }
 
-    /// Waits for a worker's place for a photo that takes `decoded` bytes. First come, first served; a
-    /// caller that goes away leaves the queue. A photo that is heavier than all that is allowed works
-    /// alone.
+    /// Waits until a photo that takes `decoded` bytes may be worked on. First come, first served; dropping
+    /// the future leaves the queue. A photo larger than the whole limit is worked on alone.
     ///
     /// # Errors
-    /// [`Full`], at once, where the queue is full.
+    /// [`Full`], without waiting, if the queue is full.
     pub async fn enter(&self, decoded: u64) -> Result<Permit, Full> {
         let weight = grains(decoded.min(self.limits.decoded));
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Full)?;
@@ -100,14 +99,14 @@ impl Gate {
         Ok(Permit { _place: place, _worker: worker, _decoded: decoded, began, usual })
     }
 
-    /// How long it takes until what waits now is at work, as things go.
+    /// The estimated time until a photo that joins the queue now is worked on.
     pub fn wait(&self) -> Duration {
         let usual = Duration::from_micros(self.usual.load(Ordering::Relaxed));
         let ahead = self.load().waiting + 1;
         usual.mul_f64(ahead as f64 / self.limits.workers as f64)
     }
 
-    /// What is inside now.
+    /// The current load.
     pub fn load(&self) -> Load {
         let inside = self.limits.workers + self.limits.queue - self.places.available_permits();
         let working = self.limits.workers - self.workers.available_permits();
@@ -121,7 +120,7 @@ fn grains(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(GRAIN)).unwrap_or(u32::MAX)
 }
 
-/// Bytes that all uploads together may take while they are read and worked on.
+/// The bytes that all uploads together may take while they are received and worked on.
 #[derive(Clone, Debug)]
 pub struct Budget(Arc<Semaphore>);
 
@@ -130,7 +129,7 @@ pub struct Budget(Arc<Semaphore>);
 pub struct Reservation(OwnedSemaphorePermit);
 
 impl Budget {
-    /// A budget of so many bytes.
+    /// A budget of `bytes` in total.
     pub fn new(bytes: u32) -> Self {
         Self(Arc::new(Semaphore::new(bytes as usize)))
     }
@@ -138,7 +137,7 @@ impl Budget {
     /// Adds `bytes` to a reservation.
     ///
     /// # Errors
-    /// [`Full`] where so much is not left; the reservation then stays as it was.
+    /// [`Full`] if less than `bytes` is left; the reservation then stays as it was.
     pub fn take(&self, bytes: usize, reserved: &mut Option<Reservation>) -> Result<(), Full> {
         let bytes = u32::try_from(bytes).map_err(|_| Full)?;
         let more = Arc::clone(&self.0).try_acquire_many_owned(bytes).map_err(|_| Full)?;

@@ -1,4 +1,4 @@
-//! The way of a request: a photo and a region in, the photo with the region filled out.
+//! The steps of a request: a photo and a region in, the photo with the region filled out.
 
 mod find;
 
@@ -29,7 +29,7 @@ use crate::{
 /// The largest dilation a caller may ask for, in pixels.
 pub const MAX_DILATION: u32 = 32;
 
-/// What a caller asks for.
+/// A request to erase a region from a photo.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The photo's file.
@@ -42,12 +42,12 @@ pub struct Request {
     pub format: OutputFormat,
 }
 
-/// What is to be erased from a photo, in pixels of the photo as displayed.
+/// The region to erase, in pixels of the photo as displayed.
 #[derive(Clone, Debug)]
 pub enum Region {
-    /// The light part of a picture, given as a file.
+    /// The light part of a picture, sent as a file.
     Mask(Bytes),
-    /// A box, as the caller gave it: it may lie outside the photo.
+    /// A box, not yet checked: it may extend outside the photo.
     Box {
         /// The leftmost column.
         x: i64,
@@ -99,15 +99,15 @@ impl Mode {
 pub struct Done {
     /// The filled photo's file, in the format asked for.
     pub bytes: Vec<u8>,
-    /// The label of the model that filled it, where it was filled.
+    /// The label of the model that filled it, as the replica that ran it reports.
     pub model: String,
-    /// What the caller should know of it.
+    /// What the caller should know about the result.
     pub warnings: Vec<String>,
     /// How long each step took.
     pub timings: Timings,
 }
 
-/// How long the steps of a request took, in the order of their first beginning.
+/// How long the steps of a request took, ordered by when each first began.
 #[derive(Clone, Debug, Default)]
 pub struct Timings(Vec<(&'static str, Duration)>);
 
@@ -126,25 +126,25 @@ impl Timings {
     }
 }
 
-/// What the log tells of a request, as far as it got.
+/// What the request log records, as far as the request got.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// What the photo's first bytes say.
+    /// The photo's format and size.
     pub photo: Option<Header>,
     /// The replicas that found the subject or filled windows.
     pub replicas: BTreeSet<SocketAddr>,
 }
 
-/// Why a request has no answer.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The mask has no pixel.
     #[error("Mask has no pixels to inpaint.")]
     EmptyMask,
-    /// The box is empty or leaves the photo.
+    /// The box is empty or extends outside the photo.
     #[error("bbox extends outside the image.")]
     BoxOutside,
-    /// The point is no pixel of the photo.
+    /// The point lies outside the photo.
     #[error("The point lies outside the image.")]
     PointOutside,
     /// The segmenter found nothing.
@@ -156,35 +156,36 @@ pub enum Error {
     /// The mask cannot be used.
     #[error("mask: {0}")]
     Mask(picture::Error),
-    /// Too much waits already.
+    /// The queue is full.
     #[error(transparent)]
     Overloaded(#[from] Full),
-    /// The deadline passed while the request waited for its turn, or in a step.
+    /// The deadline passed in the queue or during a step.
     #[error("the deadline passed in the queue or in a step")]
     Late,
-    /// The networks gave no answer.
+    /// The model could not be called or failed.
     #[error(transparent)]
     Model(#[from] triton::Error),
-    /// Our own failure.
+    /// A failure of the gateway itself.
     #[error("{0}")]
     Internal(String),
 }
 
-/// What requests are worked on with.
+/// What all requests share.
 #[derive(Debug)]
 pub struct Workshop {
-    /// How large photos and masks may be.
+    /// The largest photos and masks accepted.
     pub limits: Limits,
     /// Admission to the work.
     pub gate: Gate,
-    /// The networks.
+    /// The models, on Triton.
     pub models: Models,
 }
 
-/// Answers a request, or says why not, before `deadline`. What is found out on the way is put into `facts`.
+/// Erases the region before `deadline`. What the request log needs is put into `facts` on the way, so that
+/// a failed request is logged with it too.
 ///
 /// # Errors
-/// As [`Error`] says.
+/// See [`Error`].
 pub async fn run(
     request: Request,
     workshop: &Workshop,
@@ -227,7 +228,7 @@ pub async fn run(
     Ok(Done { bytes: encoded.bytes, model, warnings, timings: context.timings })
 }
 
-/// The box of a caller as a rectangle of the photo, if it has pixels and all of them are in it.
+/// A caller's box (x, y, width, height) as a rectangle, if it is not empty and lies inside the photo.
 fn rect_within(picture: &Picture, [x, y, width, height]: [i64; 4]) -> Option<Rect> {
     let inside = |start: i64, length: i64, limit: u32| {
         let end = start.checked_add(length)?;
@@ -239,19 +240,19 @@ fn rect_within(picture: &Picture, [x, y, width, height]: [i64; 4]) -> Option<Rec
     Some(Rect { x, y, width, height })
 }
 
-/// What the steps of one request share.
+/// The state that the steps of one request share.
 struct RequestContext<'a> {
     permit: Arc<Permit>,
     models: &'a Models,
     deadline: Instant,
     timings: Timings,
     facts: &'a mut Facts,
-    /// What the caller should know, so far.
+    /// Warnings for the caller, so far.
     warnings: Vec<&'static str>,
 }
 
 impl<'a> RequestContext<'a> {
-    /// Waits for a turn for a request whose pictures take `decoded` bytes.
+    /// Waits for admission of a request whose pictures take `decoded` bytes.
     async fn enter(
         decoded: u64,
         Workshop { gate, models, .. }: &'a Workshop,
@@ -301,8 +302,8 @@ impl<'a> RequestContext<'a> {
         .await
     }
 
-    /// Fills the hole, wave by wave: windows of one wave at the same time, each wave seeing what those
-    /// before it filled.
+    /// Fills the hole wave by wave: the windows of a wave are filled concurrently, and each wave sees what
+    /// the waves before it filled.
     async fn fill(
         &mut self,
         mut photo: Picture,
@@ -319,7 +320,7 @@ impl<'a> RequestContext<'a> {
                 (photo, open, wave, tiles)
             });
             let (cut_photo, mut still_open, wave, tiles) = cut.await?;
-            // What scaled windows show is needed again, for the detail of their fills.
+            // Windows that are scaled down need their input again, to add detail to the fill.
             let scaled = |(window, tile): (&Window, &Tile)| window.is_scaled().then(|| tile.clone());
             let shown: Vec<_> = wave.iter().zip(&tiles).map(scaled).collect();
 
@@ -362,15 +363,15 @@ impl<'a> RequestContext<'a> {
         encoded.map_err(|error| Error::Internal(error.to_string()))
     }
 
-    /// Runs a step off the async threads. The permit goes with it: a caller that hangs up does not make
-    /// room for another while its step still runs. A panic in the step is this request's error alone.
+    /// Runs a step on a blocking thread. The permit moves there with it: when a caller hangs up, nobody else
+    /// is admitted until the step has ended. A panic in the step fails this request only.
     async fn work<T: Send + 'static>(
         &mut self,
         step: &'static str,
         run: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
         let started = Instant::now();
-        // Work that nobody waits for any more is not begun.
+        // No work is begun after the deadline.
         self.in_time()?;
         let permit = Arc::clone(&self.permit);
         let span = tracing::info_span!("step", otel.name = step);
@@ -378,8 +379,8 @@ impl<'a> RequestContext<'a> {
             let _permit = permit;
             span.in_scope(run)
         });
-        // What goes on after the deadline has its permit until it ends, which it soon does: no step of ours
-        // takes long, and a decoder of another process is ended.
+        // A step that outlives the deadline keeps its permit until it ends. That is soon: every step of our
+        // own is bounded, and the HEIC decoder's process is killed.
         let done = timeout_at(self.deadline.into(), done).await.map_err(|_| Error::Late)?;
         let done = done.map_err(|error| Error::Internal(format!("{step}: {error}")))?;
         self.timings.add(step, started);

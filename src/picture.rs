@@ -1,4 +1,4 @@
-//! Photos: bounded decoding of what callers send, and exact encoding of what they get.
+//! Photos: bounded decoding of uploads, and exact encoding of results.
 
 mod colour;
 mod decode;
@@ -22,13 +22,13 @@ use image::{DynamicImage, ImageBuffer, metadata::Orientation};
 
 use crate::geometry::Rect;
 
-/// A decoded photo, upright: one to four channels (grey, grey and alpha, RGB, RGBA) of 8 or 16 bits,
-/// and how its numbers are to be read as colours.
+/// A decoded photo, upright: one to four channels (grey, grey and alpha, RGB, RGBA) of 8 or 16 bits, and its
+/// colour space.
 #[derive(Clone, Debug)]
 pub struct Picture {
     image: DynamicImage,
     colour: Colour,
-    /// How the stored picture was turned to be upright.
+    /// The Exif orientation that was applied to the stored picture.
     orientation: Orientation,
 }
 
@@ -48,14 +48,14 @@ pub enum SamplesMut<'a> {
     Sixteen(&'a mut [u16]),
 }
 
-/// Samples on their way from a decoder.
+/// Samples from a decoder.
 enum Raw {
     Eight(Vec<u8>),
     Sixteen(Vec<u16>),
 }
 
 impl Raw {
-    /// An image of these samples, row by row, or `None` where they are not as many as it has.
+    /// An image of these samples in row order, or `None` if their number does not match.
     fn into_image(self, width: u32, height: u32, channels: usize) -> Option<DynamicImage> {
         use DynamicImage as D;
         match (self, channels) {
@@ -73,7 +73,7 @@ impl Raw {
 }
 
 impl Picture {
-    /// A picture that is as its file has it.
+    /// A picture in the orientation in which it is stored.
     fn stored(image: DynamicImage, colour: Colour) -> Self {
         Self { image, colour, orientation: Orientation::NoTransforms }
     }

@@ -1,4 +1,4 @@
-//! Typed calls to the networks on Triton. The only place that names its protocol.
+//! Typed calls to the models on Triton. The only module that knows the protocol.
 
 mod address;
 mod call;
@@ -29,27 +29,27 @@ use call::{Call, Tensor};
 
 use crate::process::unreadable;
 
-/// What the checks of an answer make of a message (`ModelInferResponse`, encoded); for fuzzing.
+/// Applies the checks of a response to an encoded `ModelInferResponse`; for fuzzing.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with the message.
 #[doc(hidden)]
 pub fn check_answer(message: &[u8], output: &'static str, shape: [usize; 4]) -> Result<Vec<u8>, String> {
     let answer = prost::Message::decode(message).map_err(|error: prost::DecodeError| error.to_string())?;
     Call { model: "", inputs: vec![], output, shape }.output(answer)
 }
 
-/// Which certificates are trusted at `https://` addresses, and which one is shown there.
+/// The certificates for `https://` addresses: which are trusted, and which one we present.
 #[derive(Clone, Debug, Default)]
 pub struct Tls {
-    /// The authority that signed their certificates; the system's without it.
+    /// The trusted certificate authority; without it, the system's.
     ca: Option<Certificate>,
-    /// Our own certificate and key.
+    /// The client certificate and its key.
     identity: Option<Identity>,
 }
 
 impl Tls {
-    /// Reads PEM files: the authority, and our own certificate and key.
+    /// Reads PEM files: the authority, and the client certificate and key.
     ///
     /// # Errors
     /// A message that names the setting and the file.
@@ -65,16 +65,16 @@ impl Tls {
     }
 }
 
-/// Where an answer came from.
+/// Where a response came from.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// The label of the model: the `label` parameter of its configuration where it ran, or its name.
+    /// The model's label: the `label` parameter of its configuration on that replica, or else its name.
     pub label: String,
     /// The replica.
     pub replica: SocketAddr,
 }
 
-/// The two networks a photo needs, wherever they run.
+/// The two models that requests need, on whichever replicas serve them.
 #[derive(Clone, Debug)]
 pub struct Models {
     pool: Pool,
@@ -83,25 +83,25 @@ pub struct Models {
 }
 
 impl Models {
-    /// The models of these names, in the replicas of `pool`.
+    /// The models with these names on the replicas of `pool`.
     pub fn new(pool: Pool, inpaint: &str, segment: &str) -> Self {
         Self { pool, inpaint: inpaint.into(), segment: segment.into() }
     }
 
-    /// What the replicas serve.
+    /// The state of the replicas.
     pub fn status(&self) -> PoolStatus {
         self.pool.status()
     }
 
-    /// Whether some replica serves the inpainter.
+    /// Whether at least one replica serves the inpainter.
     pub fn ready(&self) -> bool {
         self.pool.serves(&self.inpaint)
     }
 
-    /// The square of `tile` with its hole filled, `[S, S, 3]` RGB, and who filled it.
+    /// The image of `tile` with its hole filled, `[S, S, 3]` RGB, and where it ran.
     ///
     /// # Errors
-    /// As [`Error`] says; [`Error::Failed`] includes an answer of another shape.
+    /// See [`Error`]; a response of the wrong shape is [`Error::Failed`].
     pub async fn inpaint(&self, tile: Tile, deadline: Instant) -> Result<(Array3<u8>, Origin), Error> {
         let (height, width, _) = tile.image.dim();
         let call = Call {
@@ -118,10 +118,10 @@ impl Models {
         Ok((filled.expect("its length was checked. This is a bug."), origin))
     }
 
-    /// The subject of a picture `[1024, 1024, 3]` RGB: its alpha, `[1024, 1024]`, and who found it.
+    /// The alpha matte `[1024, 1024]` of the subject of an RGB image `[1024, 1024, 3]`, and where it ran.
     ///
     /// # Errors
-    /// As [`Error`] says; [`Error::Failed`] includes an answer of another shape.
+    /// See [`Error`]; a response of the wrong shape is [`Error::Failed`].
     pub async fn segment(&self, image: Array3<u8>, deadline: Instant) -> Result<(Array2<u8>, Origin), Error> {
         let side = SEGMENTER_SIDE as usize;
         let call = Call {

@@ -13,38 +13,39 @@ use crate::{
     tile,
 };
 
-/// A subject smaller than one in so many pixels of what was looked at is taken for none.
+/// A mask that covers less than one in so many pixels of the segmented area counts as no subject.
 const LEAST_SUBJECT: u64 = 1000;
 
-/// Around a point, the whole photo is looked at first, and then squares of its longer side divided by these:
-/// what does not stand out in the whole may do so from near.
+/// For a point, the whole photo is segmented first, then squares around the point whose side is the photo's
+/// longer side divided by these: an object that is not salient in the whole photo may be so in a crop.
 const CLOSER: [u32; 2] = [2, 4];
 
-/// How far from a point its object may begin, as a part of the side of what is looked at: hands are not steady.
+/// How far from a point its object may be: the longer side of the segmented area divided by this. Clicks
+/// and taps miss by a little.
 const REACH: u32 = 64;
 
-/// What a caller asks for.
+/// A request for the mask of an object.
 #[derive(Clone, Debug)]
 pub struct FindRequest {
     /// The photo's file.
     pub photo: Bytes,
     /// What is to be found.
     pub target: Target,
-    /// Radius of the disc by which it is grown, in pixels of the photo: 0 to [`super::MAX_DILATION`].
+    /// Radius of the disc by which the mask is grown, in pixels of the photo: 0 to [`super::MAX_DILATION`].
     pub dilation: u32,
 }
 
-/// What is to be found in a photo, in pixels of the photo as displayed.
+/// The object to find, in pixels of the photo as displayed.
 #[derive(Clone, Copy, Debug)]
 pub enum Target {
-    /// The object at a point, as the caller gave it: it may lie outside the photo.
+    /// The object at a point, not yet checked: it may lie outside the photo.
     Point {
         /// The column.
         x: i64,
         /// The row.
         y: i64,
     },
-    /// The object in a box, which may lie outside the photo too: x, y, width, height.
+    /// The object in a box (x, y, width, height), not yet checked either.
     Box([i64; 4]),
     /// The subject.
     Subject,
@@ -72,10 +73,10 @@ pub struct Found {
     pub timings: Timings,
 }
 
-/// Answers a request, or says why not, before `deadline`. What is found out on the way is put into `facts`.
+/// Finds the object before `deadline`. `facts` is for the request log, as in [`run`](super::run).
 ///
 /// # Errors
-/// As [`Error`] says.
+/// See [`Error`].
 pub async fn find(
     request: FindRequest,
     workshop: &Workshop,
@@ -112,7 +113,7 @@ fn encode(mask: &Mask) -> Vec<u8> {
     png_strips::encode(&DynamicImage::ImageLuma8(levels), &Colour::default())
 }
 
-/// The photo, what was found in it, and the label of the model that found it.
+/// The photo, the mask of the object, and the label of the model that found it.
 type Answer = (Picture, Mask, String);
 
 impl RequestContext<'_> {
@@ -126,7 +127,7 @@ impl RequestContext<'_> {
         }
     }
 
-    /// The connected part of what stands out around a point, and is under it or near to it.
+    /// The connected component of the segmentation at or near a point.
     async fn object_at(&mut self, mut photo: Picture, point: (u32, u32)) -> Result<Answer, Error> {
         let whole = photo.area();
         for rect in around(point, whole) {
@@ -142,7 +143,7 @@ impl RequestContext<'_> {
         Err(Error::NoSubject)
     }
 
-    /// What stands out in a box, seen with some of its surroundings.
+    /// The segmentation inside a box. The segmenter sees some of its surroundings too.
     async fn object_in(&mut self, photo: Picture, inside: Rect) -> Result<Answer, Error> {
         let whole = photo.area();
         let rect = inside.grown(inside.width.max(inside.height).div_ceil(4), whole);
@@ -155,7 +156,7 @@ impl RequestContext<'_> {
         }
     }
 
-    /// What stands out among the pixels of `rect`, as a mask of its size; it may be empty.
+    /// Segments the pixels of `rect`. The mask has the size of `rect` and may be empty.
     async fn segment(&mut self, photo: Picture, rect: Rect) -> Result<Answer, Error> {
         let (photo, input) = self
             .work("segment", move || {
@@ -172,7 +173,7 @@ impl RequestContext<'_> {
     }
 }
 
-/// What is looked at for the object at a point: from the whole photo to what is near.
+/// The areas to segment for a point, in order: the whole photo, then smaller crops around the point.
 fn around(point: (u32, u32), whole: Rect) -> Vec<Rect> {
     let longer = whole.width.max(whole.height);
     let span = |at: u32, side: u32, limit: u32| {
@@ -187,7 +188,7 @@ fn around(point: (u32, u32), whole: Rect) -> Vec<Rect> {
     std::iter::once(whole).chain(closer).collect()
 }
 
-/// Whether a part of what was looked at can be an object: neither a speck nor nearly everything.
+/// Whether a component is a plausible object: neither a speck nor nearly the whole area.
 fn is_object(part: &Mask) -> bool {
     let all = u64::from(part.width()) * u64::from(part.height());
     part.count() * LEAST_SUBJECT >= all && part.count() * 20 <= all * 19

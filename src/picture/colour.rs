@@ -1,4 +1,4 @@
-//! What an answer can say of the photo's colours.
+//! Which colour information of a photo a result can carry.
 
 use super::Colour;
 
@@ -9,15 +9,15 @@ const TOO_LONG: &str =
 const NO_PLACE: &str =
     "the answer's format holds no colour space but an ICC profile; that of the photo was left out";
 
-/// sRGB, as PNG's cICP says it: primaries and transfer function (ITU-T H.273).
+/// sRGB in PNG's cICP: primaries and transfer function (ITU-T H.273).
 const SRGB_POINTS: [u8; 2] = [1, 13];
-/// sRGB, as PNG's gAMA and cHRM say it, and by how much what a program writes for it may differ.
+/// sRGB in PNG's gAMA and cHRM, and the tolerance for programs that round these differently.
 const SRGB_GAMMA: u32 = 45_455;
 const SRGB_CHROMATICITIES: [u32; 8] = [31_270, 32_900, 64_000, 33_000, 30_000, 60_000, 15_000, 6_000];
 const NEAR: u32 = 500;
 
-/// The profile for an answer that is `grey` or not and holds one of at most `longest` bytes, and what to
-/// tell where the photo's is none.
+/// The profile for a result that is `grey` or not and holds at most `longest` bytes of it, and a warning if
+/// the photo's does not fit.
 pub(super) fn profile(colour: &Colour, grey: bool, longest: usize) -> (Option<&[u8]>, Option<&'static str>) {
     let Some(icc) = colour.icc.as_deref() else { return (None, None) };
     // The colour space of the data (ICC.1:2022, 7.2.8).
@@ -34,9 +34,8 @@ pub(super) fn profile(colour: &Colour, grey: bool, longest: usize) -> (Option<&[
     }
 }
 
-/// What to tell where the answer's format has no place for what the photo says of its colours, but by an ICC
-/// profile. Of several ways to say it the order is PNG's (third edition, 4.3); colours that nobody says
-/// anything of are sRGB.
+/// A warning if the result's format can only carry an ICC profile and the photo defines its colours in
+/// another way. The precedence is PNG's (third edition, 4.3); without any information, colours are sRGB.
 pub(super) fn lost(colour: &Colour) -> Option<&'static str> {
     let Colour { icc, srgb, gamma, chromaticities, cicp } = colour;
     let lost = match cicp {

@@ -1,4 +1,4 @@
-//! From bytes to a picture, bounded by what the header says.
+//! Decoding, bounded by the size in the header.
 
 use std::{io::Cursor, time::Instant};
 
@@ -6,10 +6,10 @@ use image::{DynamicImage, ImageDecoder, codecs::webp::WebPDecoder, metadata::Ori
 
 use super::{Colour, Error, Limits, Picture, Raw, heic};
 
-/// Memory a PNG's ancillary chunks (ICC, Exif, text) may take when inflated, in bytes.
+/// The most memory for a PNG's ancillary chunks (ICC, Exif, text), decompressed, in bytes.
 const MAX_CHUNKS: usize = 16 << 20;
 
-/// The formats we read.
+/// The input formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::VariantArray)]
 pub enum Format {
     /// JPEG (ITU-T T.81).
@@ -34,24 +34,24 @@ impl Format {
     }
 }
 
-/// What a file's first bytes tell, before any pixel is decoded.
+/// What is known of a file before any pixel is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// The format, by content.
+    /// The format, detected from the content.
     pub format: Format,
     /// Width in pixels, as stored.
     pub width: u32,
     /// Height in pixels, as stored.
     pub height: u32,
-    /// Bytes that the pixels will take, at most, and those of a decoder that is a process of its own.
+    /// The most memory that the pixels will take, in bytes, and the decoder's process where there is one.
     pub decoded: u64,
 }
 
-/// Recognises the format of an upload and reads its size, without decoding any pixel.
+/// Detects the format of an upload and reads its size, without decoding any pixel.
 ///
 /// # Errors
 /// [`Error::UnknownFormat`], [`Error::Invalid`] for a broken header, [`Error::Animated`], and
-/// [`Error::TooLarge`] for more pixels than `limits` allow.
+/// [`Error::TooLarge`] if `limits` are exceeded.
 pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, Error> {
     let format = sniff(bytes).ok_or(Error::UnknownFormat)?;
     let mut process = 0;
@@ -63,7 +63,7 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, Error> {
         Format::Png => {
             let mut decoder = png_decoder(bytes);
             let info = decoder.read_header_info().map_err(Error::invalid)?;
-            // As RGB and alpha at most: what a palette or a transparent colour becomes.
+            // A palette or a transparent colour is expanded, to RGBA at most.
             let channels = if info.color_type == png::ColorType::Grayscale { 2 } else { 4 };
             let bytes = if info.bit_depth == png::BitDepth::Sixteen { 2 } else { 1 };
             (info.width, info.height, channels * bytes)
@@ -92,9 +92,8 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, Error> {
     Ok(Header { format, width, height, decoded })
 }
 
-/// Decodes an upload that [`inspect`] has let through, and turns it upright as its Exif orientation
-/// says. The picture keeps the file's own channels and depth; a palette is expanded. A decoder that is a
-/// process of its own is ended at the deadline.
+/// Decodes an upload that [`inspect`] accepted, and applies its Exif orientation. The picture keeps the
+/// file's channels and depth; a palette is expanded. The HEIC decoder's process is killed at the deadline.
 ///
 /// # Errors
 /// [`Error::Invalid`] for truncated or corrupt data, [`Error::Animated`] for an animated PNG.
@@ -107,10 +106,10 @@ pub fn decode(bytes: &[u8], header: &Header, deadline: Instant) -> Result<Pictur
         }
         Format::Png => decode_png(bytes)?,
         Format::WebP => decode_webp(bytes)?,
-        // libheif has turned it already.
+        // libheif applies the orientation itself.
         Format::Heic => (heic::decode(bytes, header.decoded, deadline)?, None),
     };
-    // WebP's and PNG's Exif begins with the TIFF header, but some programs write JPEG's heading before it.
+    // Exif in WebP and PNG should begin with the TIFF header, but some programs write JPEG's prefix first.
     let exif = exif.as_deref().map(|exif| exif.strip_prefix(b"Exif\0\0").unwrap_or(exif));
     if let Some(orientation) = exif.and_then(Orientation::from_exif_chunk) {
         picture.turn(orientation);
@@ -149,7 +148,7 @@ fn decode_png(bytes: &[u8]) -> Result<(Picture, Option<Vec<u8>>), Error> {
     let mut samples = vec![0; size];
     reader.next_frame(&mut samples).map_err(Error::invalid)?;
     if reader.info().exif_metadata.is_none() {
-        // It may come after the pixels. Those are whole, whatever follows.
+        // It may come after the pixels. An error there is ignored, since the pixels are complete.
         let _ = reader.finish();
     }
 
@@ -188,7 +187,7 @@ fn png_colour(info: &png::Info) -> Colour {
 
 fn decode_webp(bytes: &[u8]) -> Result<(Picture, Option<Vec<u8>>), Error> {
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(Error::invalid)?;
-    // A WebP's colours do not depend on its metadata, so broken metadata is as good as none.
+    // Broken metadata is ignored, since the pixels do not depend on it.
     let icc = decoder.icc_profile().ok().flatten();
     let exif = decoder.exif_metadata().ok().flatten();
     let image = DynamicImage::from_decoder(decoder).map_err(Error::invalid)?;

@@ -1,4 +1,4 @@
-//! From a picture to bytes.
+//! Encoding.
 
 use image::{
     DynamicImage, ExtendedColorType, ImageEncoder, codecs::webp::WebPEncoder, metadata::Orientation,
@@ -8,7 +8,7 @@ use jpeg_patch::Area;
 use super::{Colour, Format, Header, Picture, colour};
 use crate::{geometry::Rect, mask::Mask};
 
-/// The formats we write.
+/// The output formats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OutputFormat {
     /// Lossless, at the picture's own depth and channels.
@@ -45,11 +45,11 @@ impl OutputFormat {
 pub struct Encoded {
     /// The file.
     pub bytes: Vec<u8>,
-    /// What the file could not hold of the picture, for the caller.
+    /// What the format could not carry, for the caller.
     pub warnings: Vec<&'static str>,
 }
 
-/// Why a picture could not be encoded: a bug or a lack of memory, never the caller's fault.
+/// An encoder failed: a bug or a lack of memory, never the caller's fault.
 #[derive(Debug, thiserror::Error)]
 #[error("encoding failed: {0}")]
 pub struct EncodeError(String);
@@ -69,15 +69,15 @@ pub struct Original<'a> {
     pub header: Header,
 }
 
-/// Encodes a picture that differs from `original` in the pixels of `hole` alone, with its colour space
-/// and without any other metadata.
+/// Encodes a picture that differs from `original` only in the pixels of `hole`. Its colour space is kept, all
+/// other metadata is dropped.
 ///
-/// A JPEG photo asked for as JPEG is not encoded anew but patched: every block of coefficients that the
-/// hole does not touch stays as it is, bit for bit, and a turned photo keeps its orientation tag. A kind
-/// of JPEG that cannot be patched is encoded anew.
+/// From JPEG to JPEG, the file is patched instead of re-encoded: every block of coefficients that the hole
+/// does not touch stays the same, bit for bit, and so does the orientation tag. Kinds of JPEG that cannot be
+/// patched are re-encoded.
 ///
 /// # Errors
-/// [`EncodeError`] where an encoder fails.
+/// [`EncodeError`] if an encoder fails.
 pub fn encode(
     picture: Picture,
     format: OutputFormat,
@@ -110,7 +110,7 @@ fn patch_jpeg(original: &[u8], mut picture: Picture, hole: &Mask) -> Result<Enco
     }
 }
 
-/// The orientation that undoes another.
+/// The inverse of an orientation.
 fn inverse(orientation: Orientation) -> Orientation {
     match orientation {
         Orientation::Rotate90 => Orientation::Rotate270,
@@ -143,7 +143,7 @@ fn encode_webp(picture: &Picture) -> Result<Encoded, EncodeError> {
     };
     let mut bytes = Vec::new();
     let mut encoder = WebPEncoder::new_lossless(&mut bytes);
-    // WebP has no grey.
+    // WebP stores grey as RGB.
     let (icc, profile) = colour::profile(&picture.colour, false, usize::MAX);
     if let Some(icc) = icc {
         encoder.set_icc_profile(icc.to_vec()).map_err(EncodeError::from)?;

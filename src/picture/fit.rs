@@ -1,4 +1,4 @@
-//! A mask that does not have the proportions of its photo.
+//! Masks whose aspect ratio differs from the photo's.
 
 use image::metadata::Orientation;
 
@@ -8,8 +8,8 @@ const TURNED: &str = "the mask was made for the photo before its turn and was tu
 const STRETCHED: &str = "the mask does not have the proportions of the photo and was stretched to it";
 
 impl Picture {
-    /// Makes this mask one for `photo` as it is displayed, and says where that takes a guess. One that fits
-    /// only the stored photo was drawn by a program that does not know of Exif turns, and is turned.
+    /// Fits this mask to `photo` as displayed, and returns a warning if that took a guess. A mask that fits
+    /// only the stored photo was made by a program that ignores the Exif orientation, and is turned.
     pub fn fit(&mut self, photo: &Picture) -> Option<&'static str> {
         let displayed = (photo.width(), photo.height());
         if alike(self.size(), displayed) {
@@ -28,7 +28,7 @@ impl Picture {
     }
 }
 
-/// Whether the first size can be the second scaled, each side rounded to whole pixels.
+/// Whether the first size is the second one scaled, with both sides rounded to whole pixels.
 fn alike((width, height): (u32, u32), of: (u32, u32)) -> bool {
     let [across, down] = [(width, of.1), (height, of.0)].map(|(a, b)| u64::from(a) * u64::from(b));
     across.abs_diff(down) <= u64::from(of.0.max(of.1))

@@ -1,5 +1,5 @@
-//! HEIC. Its decoder is a large C++ library and its files come from strangers, so that it runs in a
-//! process of its own that can reach nothing and ends with the one picture (see `child`).
+//! HEIC. The decoder is a large C++ library that reads untrusted files, so it runs in a sandboxed process
+//! that decodes one picture and ends (see `child`).
 
 mod child;
 
@@ -13,21 +13,21 @@ pub use child::decode_from_stdin;
 
 use super::{Colour, Error, Picture, Raw};
 
-/// The command of our own program that runs the decoder.
+/// The command of this program that runs the decoder.
 pub const COMMAND: &str = "decode-heic";
 
-/// Bytes of a pixel, at most: four samples of 16 bits.
+/// The most bytes per pixel: four samples of 16 bits.
 pub const PIXEL: u64 = 8;
 
-/// What the decoder's process takes beside the picture, in bytes.
+/// Memory of the decoder's process apart from the picture, in bytes.
 pub const PROCESS: u64 = 48 << 20;
 
-/// The longest profile that we take from the decoder, in bytes, and the longest message.
+/// The longest profile and the longest message accepted from the decoder, in bytes.
 const MAX_ICC: u64 = 16 << 20;
 const MAX_MESSAGE: u64 = 1024;
 
-/// Whether a file's first bytes are those of an HEVC-coded HEIF file. The major brand, or for files
-/// of the general brands one of the compatible brands, says so.
+/// Whether this is an HEVC-coded HEIF file, by its major brand or, if that is a general one, by its
+/// compatible brands.
 pub fn is_heic(bytes: &[u8]) -> bool {
     let Some((size, rest)) = bytes.split_at_checked(4) else { return false };
     let size = u32::from_be_bytes([size[0], size[1], size[2], size[3]]) as usize;
@@ -41,11 +41,10 @@ pub fn is_heic(bytes: &[u8]) -> bool {
     }
 }
 
-/// Width and height that no image of the file exceeds, as its `ispe` properties tell (ISO/IEC
-/// 23008-12, 6.5.3); not turned.
+/// The largest width and height among the file's `ispe` properties (ISO/IEC 23008-12, 6.5.3), as stored.
 ///
 /// # Errors
-/// [`Error::Invalid`] where there is none.
+/// [`Error::Invalid`] if there is none.
 pub fn size(bytes: &[u8]) -> Result<(u32, u32), Error> {
     let inside = |content: &'_ [u8], name: &[u8; 4]| -> Option<Vec<u8>> {
         boxes(content).find(|(kind, _)| kind == name).map(|(_, content)| content.to_vec())
@@ -65,7 +64,7 @@ pub fn size(bytes: &[u8]) -> Result<(u32, u32), Error> {
     properties().and_then(extents).ok_or_else(|| Error::invalid("no image size in the file"))
 }
 
-/// The boxes of a file or of a box's content (ISO/IEC 14496-12, 4.2), as far as they are whole.
+/// The boxes of a file or of a box's content (ISO/IEC 14496-12, 4.2), up to the first that is cut off.
 fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     std::iter::from_fn(move || {
         let (size, kind) = (bytes.first_chunk::<4>()?, bytes.get(4..8)?.first_chunk::<4>()?);
@@ -80,13 +79,13 @@ fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     })
 }
 
-/// The primary image, upright: the decoder applies the file's rotation and mirroring itself. 8 bits a
-/// sample, or 16 where the file has more than 8. The decoder takes at most three times the `admitted` bytes,
-/// so that with the picture here it is four, and ends at the deadline.
+/// The primary image, upright: the decoder applies the file's rotation and mirroring. 8 bits per sample, or
+/// 16 if the file has more than 8. The decoder may take three times the `admitted` bytes, which is four with
+/// the picture here, and is killed at the deadline.
 ///
 /// # Errors
-/// [`Error::Invalid`] where it cannot be decoded, or the decoder crashed or took too much;
-/// [`Error::Failed`] where no process could be started.
+/// [`Error::Invalid`] if it cannot be decoded, or the decoder crashed or exceeded its limits;
+/// [`Error::Failed`] if the process could not be started.
 pub fn decode(bytes: &[u8], admitted: u64, deadline: Instant) -> Result<Picture, Error> {
     let time = deadline.saturating_duration_since(Instant::now()).as_millis();
     let limits = [(3 * admitted).to_string(), time.to_string()];
@@ -103,7 +102,7 @@ fn decode_by(decoder: &mut Command, bytes: &[u8], admitted: u64) -> Result<Pictu
         .spawn();
     let mut child = child.map_err(|error| Error::Failed(format!("the HEIC decoder: {error}")))?;
     let reply = converse(&mut child, bytes, admitted.saturating_sub(PROCESS) / PIXEL);
-    // It has nothing more to say, whether it ended or not.
+    // Nothing more is read from it, so it need not end by itself.
     let _ = child.kill();
     let status = child.wait();
     match reply {
@@ -116,18 +115,18 @@ fn decode_by(decoder: &mut Command, bytes: &[u8], admitted: u64) -> Result<Pictu
     }
 }
 
-/// What the decoder's process answers.
+/// The response of the decoder's process.
 enum Reply {
     Picture(Box<Picture>),
     Refused(String),
 }
 
-/// First byte of each kind of answer.
+/// The first byte of each kind of response.
 const PICTURE: u8 = 0;
 const REFUSED: u8 = 1;
 
-/// Sends the file and reads the answer, of which nothing is taken on trust. The child reads the whole
-/// file before it writes, so neither waits for the other.
+/// Sends the file and reads the response, which is not trusted. The child reads the whole file before it
+/// writes, so there is no deadlock.
 fn converse(child: &mut Child, file: &[u8], pixels: u64) -> io::Result<Reply> {
     let closed = || io::Error::other("no pipe");
     child.stdin.take().ok_or_else(closed)?.write_all(file)?;
@@ -145,9 +144,9 @@ fn converse(child: &mut Child, file: &[u8], pixels: u64) -> io::Result<Reply> {
     }
 }
 
-/// A picture: width, height, channels, bits a sample, primaries and transfer function (0 where the file does
-/// not say), and bytes of profile, as seven little-endian 32-bit numbers, the profile, and the samples, those
-/// of 16 bits in the machine's order. There are at most `pixels`.
+/// Reads a picture of at most `pixels`. The format: width, height, channels, bits per sample, primaries and
+/// transfer function (0 if the file has none) and the profile's length, as seven little-endian 32-bit
+/// numbers; the profile; the samples, native-endian if they have 16 bits.
 fn read_picture(answer: &mut impl Read, pixels: u64) -> io::Result<Picture> {
     let mut head = [0; 28];
     answer.read_exact(&mut head)?;

@@ -1,11 +1,11 @@
-//! How large an upload may be.
+//! Upload limits.
 
 use std::fmt;
 
-/// Bytes in what the API calls a megabyte.
+/// A megabyte in the API, in bytes.
 pub const MB: usize = 1 << 20;
 
-/// How large a file may be, and the picture in it.
+/// The largest file and picture accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a file.
@@ -17,17 +17,17 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Those of an operator who sets none.
+    /// The defaults.
     pub const DEFAULT: Self = Self { bytes: 10 * MB, side: 4096, pixels: 4096 * 4096 };
 
-    /// Whether a picture of so many pixels is within them.
+    /// Whether a picture of this size is within the limits.
     pub fn allow(&self, width: u32, height: u32) -> bool {
         width.max(height) <= self.side && u64::from(width) * u64::from(height) <= self.pixels
     }
 }
 
 impl fmt::Display for Limits {
-    /// What is told to the sender of something larger.
+    /// The message for something larger.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { bytes, side, pixels } = self;
         write!(f, "Image exceeds {} MB or {side}×{side}", bytes / MB)?;

@@ -1,11 +1,11 @@
-//! A picture as the networks take it: RGB of 8 bits.
+//! Conversion to 8-bit RGB, which is what the models take.
 
 use super::{Picture, Samples};
 use crate::geometry::Rect;
 
 impl Picture {
-    /// The pixels of `rect` as RGB in row order: grey is repeated, 16 bits are rounded to 8, alpha is
-    /// left out.
+    /// The pixels of `rect` as RGB in row order: grey is repeated, 16 bits are rounded to 8, and alpha is
+    /// dropped.
     pub fn rgb8(&self, rect: Rect) -> Vec<u8> {
         let channels = self.channels();
         match self.samples() {
@@ -17,7 +17,7 @@ impl Picture {
         }
     }
 
-    /// One pixel, as [`Self::rgb8`] has it.
+    /// One pixel, converted as by [`Self::rgb8`].
     pub fn rgb8_at(&self, x: u32, y: u32) -> [u8; 3] {
         let at = (y as usize * self.width() as usize + x as usize) * self.channels();
         let places = if self.channels() < 3 { [at; 3] } else { [at, at + 1, at + 2] };
@@ -27,8 +27,7 @@ impl Picture {
         }
     }
 
-    /// Where the picture is wholly transparent inside `rect`: 255, else 0, in row order. `None` for a
-    /// picture without alpha.
+    /// For each pixel of `rect` in row order, 255 if it is fully transparent, else 0. `None` without alpha.
     pub fn transparent(&self, rect: Rect) -> Option<Vec<u8>> {
         let levels = |clear: bool| if clear { 255 } else { 0 };
         self.has_alpha().then(|| match self.samples() {
@@ -37,7 +36,7 @@ impl Picture {
         })
     }
 
-    /// The pixels of `rect` as RGB in row order, laid over mid-grey where they are transparent.
+    /// The pixels of `rect` as RGB in row order, blended over mid-grey by their alpha.
     pub fn rgb8_over_grey(&self, rect: Rect) -> Vec<u8> {
         let mut rgb = self.rgb8(rect);
         let mut lay = |opacity: &mut dyn Iterator<Item = u8>| {
@@ -58,7 +57,7 @@ impl Picture {
         rgb
     }
 
-    /// The luma of every pixel, in row order, laid over black where the picture is transparent.
+    /// The luma of every pixel in row order, blended over black by its alpha.
     pub fn luma8_over_black(&self) -> Vec<u8> {
         let rgb = self.rgb8(self.area());
         let mut levels: Vec<u8> = rgb.chunks_exact(3).map(luma).collect();
@@ -77,13 +76,13 @@ impl Picture {
     }
 }
 
-/// The luma of an RGB pixel (ITU-R BT.601), as greys of photos are made.
+/// The luma of an RGB pixel (ITU-R BT.601).
 pub fn luma(rgb: &[u8]) -> u8 {
     let weighted = 19_595 * u32::from(rgb[0]) + 38_470 * u32::from(rgb[1]) + 7_471 * u32::from(rgb[2]);
     ((weighted + (1 << 15)) >> 16) as u8
 }
 
-/// An 8-bit level of a 16-bit one, rounded.
+/// A 16-bit level as 8 bits, rounded.
 fn eight(level: u16) -> u8 {
     ((u32::from(level) + 128) / 257) as u8
 }

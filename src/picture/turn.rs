@@ -1,18 +1,18 @@
-//! Turning pictures by quarters.
+//! Applying an Exif orientation.
 
 use image::metadata::Orientation;
 
 use super::{Picture, Raw, Samples, SamplesMut};
 
 impl Picture {
-    /// Turns it as `orientation` says. Quarter turns are our own, since those of `image` go through the
-    /// picture column by column.
+    /// Applies `orientation`. Quarter turns are our own, since those of `image` read the picture column by
+    /// column, which is slow for the cache.
     pub(super) fn turn(&mut self, orientation: Orientation) {
         use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
         if !matches!(orientation, Rotate90 | Rotate90FlipH | Rotate270 | Rotate270FlipH) {
             return self.image.apply_orientation(orientation);
         }
-        // Each is a transposition with the order of the rows reversed before it, after it, both or neither.
+        // Each is a transposition, with the rows reversed before it, after it, both or neither.
         if matches!(orientation, Rotate90 | Rotate270FlipH) {
             self.reverse_rows();
         }

@@ -1,8 +1,8 @@
-//! Where replicas are found.
+//! Addresses of Triton servers.
 
 use std::str::FromStr;
 
-/// Where a Triton, or several under one name, can be reached.
+/// The address of one Triton, or of several behind one DNS name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
     pub(super) host: String,

@@ -1,4 +1,4 @@
-//! One call of a model: its request, and the checks of its answer.
+//! One call of a model: its request, and the checks of its response.
 
 use std::time::Duration;
 
@@ -42,8 +42,8 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// The message, with the time that it may wait in the model's queue. The elements are shared, not
-    /// copied, so that a second attempt costs nothing.
+    /// The request message, with the time that it may wait in the model's queue. The elements are shared,
+    /// not copied, so that a retry costs nothing.
     pub fn request(&self, deadline: Instant) -> ModelInferRequest {
         let queue = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let microseconds = i64::try_from(queue.as_micros()).unwrap_or(i64::MAX);
@@ -66,7 +66,7 @@ impl Call<'_> {
         }
     }
 
-    /// The elements of the output, found by its name, or what is wrong with the answer.
+    /// The elements of the output, which is found by its name, or what is wrong with the response.
     pub fn output(&self, answer: ModelInferResponse) -> Result<Vec<u8>, String> {
         let wanted = self.output;
         let at = answer.outputs.iter().position(|output| output.name == wanted).ok_or_else(|| {

@@ -1,6 +1,6 @@
-//! How a call of a network can fail.
+//! How a call of a model can fail.
 
-/// Why the networks gave no answer. The texts are for the log; callers see none of them.
+/// Why a call of a model failed. The texts are for the log; callers never see them.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
 pub enum Error {
     /// No replica that serves the model can be reached.
@@ -12,7 +12,7 @@ pub enum Error {
     /// No answer before the deadline.
     #[error("no answer from Triton in time: {0}")]
     Timeout(String),
-    /// The model failed, or its answer has another name, type, shape or length than agreed.
+    /// The model failed, or its output has the wrong name, type, shape or length.
     #[error("the model failed: {0}")]
     Failed(String),
 }

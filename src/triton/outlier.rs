@@ -1,54 +1,55 @@
-//! Outlier ejection: how a model fares on one replica, and whether it is left out for a while.
+//! Outlier ejection and circuit breaking, for one model on one replica.
 //!
-//! As in Envoy and in circuit breakers: failures in a row eject; after a while, which grows each time, the
-//! model is half-open there and one trial is let through; its outcome decides. Failures of late count as
-//! load, so that one that fails at once does not attract work through its short queue.
+//! Similar to Envoy's: consecutive failures eject. After the ejection time, which doubles with each ejection,
+//! the circuit is half-open: one trial request is let through, and its outcome closes or opens it. Recent
+//! failures also count as load, so that a replica that fails fast does not attract requests by its short
+//! queue.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Failures in a row that eject, and for how long the first time and at most.
+/// Consecutive failures that eject, and the first and the longest ejection time.
 const FAILURES: u32 = 5;
 const EJECTION: Duration = Duration::from_secs(1);
 const MAX_EJECTION: Duration = Duration::from_secs(30);
-/// What a failure adds to the load, in requests under way, and after how long half of it is forgotten.
+/// What a failure adds to the load, in requests in flight, and the half-life of that.
 const WEIGHT: f64 = 4.0;
 const HALF_LIFE: Duration = Duration::from_secs(5);
 
-/// Whether work may be sent.
+/// The state of the circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// As ever.
+    /// Requests are sent.
     Closed,
-    /// It is left out.
+    /// It is ejected: no requests are sent.
     Open,
-    /// It was left out, and one trial is due.
+    /// The ejection time is over, and one trial request may be sent.
     HalfOpen,
 }
 
-/// How a model fares on one replica.
+/// The recent failures of one model on one replica.
 #[derive(Debug)]
 pub struct Outlier {
-    /// In a row.
+    /// Consecutive failures.
     failures: u32,
-    /// How often it was ejected, less one for each success since.
+    /// Number of ejections, less one for each success since.
     ejections: u32,
     out_until: Option<Instant>,
-    /// A trial is under way.
+    /// A trial is in flight.
     trial: bool,
-    /// Weight of the failures of late, as of `noted`.
+    /// Load added by recent failures, as of `noted`.
     weight: f64,
     noted: Instant,
 }
 
 impl Outlier {
-    /// One of which nothing is known.
+    /// A closed circuit without failures.
     pub fn new(now: Instant) -> Self {
         Self { failures: 0, ejections: 0, out_until: None, trial: false, weight: 0.0, noted: now }
     }
 
-    /// Whether it may be sent work at `now`.
+    /// The state at `now`.
     pub fn state(&self, now: Instant) -> State {
         match self.out_until {
             None => State::Closed,
@@ -57,25 +58,25 @@ impl Outlier {
         }
     }
 
-    /// Begins an attempt: the trial, where one is due. Says whether it is.
+    /// Begins an attempt, and returns whether it is the trial of a half-open circuit.
     pub fn begin(&mut self, now: Instant) -> bool {
         let trial = self.state(now) == State::HalfOpen;
         self.trial |= trial;
         trial
     }
 
-    /// A trial ended without an outcome: its caller hung up.
+    /// A trial ended without an outcome, for example because its caller hung up.
     pub fn abandon(&mut self) {
         self.trial = false;
     }
 
-    /// The failures of late, as load.
+    /// The load added by recent failures, at `now`.
     pub fn load(&self, now: Instant) -> f64 {
         let halves = now.saturating_duration_since(self.noted).as_secs_f64() / HALF_LIFE.as_secs_f64();
         self.weight * 0.5_f64.powf(halves)
     }
 
-    /// A success: all is well again. The growth of ejections is forgotten step by step.
+    /// Notes a success, which closes the circuit. The ejection time shrinks again with each further one.
     pub fn succeeded(&mut self) {
         self.failures = 0;
         self.trial = false;
@@ -84,13 +85,13 @@ impl Outlier {
         }
     }
 
-    /// A failure of its own. Gives for how long it is ejected, if it is now.
+    /// Notes a failure, and returns the ejection time if this one ejects.
     pub fn failed(&mut self, now: Instant) -> Option<Duration> {
         self.weight = self.load(now) + WEIGHT;
         self.noted = now;
         self.failures += 1;
         let was_trial = std::mem::take(&mut self.trial);
-        // What was under way when it was ejected says nothing new.
+        // Requests that were in flight at the ejection say nothing new.
         let out = self.out_until.is_some_and(|until| now < until);
         if out || !(was_trial || self.failures >= FAILURES) {
             return None;

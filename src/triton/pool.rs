@@ -1,4 +1,4 @@
-//! The replicas of Triton, and which of them does a piece of work.
+//! The replicas of Triton, and the choice among them for each call.
 
 use std::{
     collections::HashMap,
@@ -23,19 +23,19 @@ use super::{
     replica::{Attempt, Replica, ReplicaStatus},
 };
 
-/// How often names are looked up again.
+/// How often DNS names are resolved again.
 const LOOKUP_INTERVAL: Duration = Duration::from_secs(2);
-/// How long a request waits for the first probe of a replica of which nothing is known yet.
+/// How long a request waits for the first probe of a new replica.
 const FIRST_PROBE: Duration = Duration::from_millis(800);
-/// Retries allowed at once after a quiet time, and how many further requests earn one more: a
-/// failing fleet is not loaded with more than a tenth of extra work.
+/// The retry budget: how many retries it holds when full, and how many requests earn one more. Replicas
+/// that fail get at most a tenth of extra requests.
 const RETRY_RESERVE: u32 = 100;
 const REQUESTS_A_RETRY: u32 = 10;
 
-/// What the replicas of a pool serve.
+/// The state of a pool's replicas.
 #[derive(Clone, Debug, Serialize)]
 pub struct PoolStatus {
-    /// Every known replica.
+    /// All known replicas.
     pub replicas: Vec<ReplicaStatus>,
 }
 
@@ -46,7 +46,7 @@ pub struct Pool(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     replicas: Arc<ArcSwap<Vec<Watched>>>,
-    /// Requests left until the retries are used up, in retries times [`REQUESTS_A_RETRY`].
+    /// The retry budget: retries left, times [`REQUESTS_A_RETRY`].
     retries: Mutex<u32>,
     lookup: AbortHandle,
 }
@@ -57,8 +57,8 @@ impl Drop for Inner {
     }
 }
 
-/// A replica, and the task that watches it. What is under way on a replica that was dropped from the
-/// pool goes on, since the request holds it.
+/// A replica and the task that probes it. Requests in flight on a replica that leaves the pool go on, since
+/// they hold it.
 #[derive(Clone, Debug)]
 struct Watched {
     name: Address,
@@ -76,8 +76,7 @@ impl Drop for AbortOnDrop {
 }
 
 impl Pool {
-    /// The replicas at `addresses`, watched for whether they serve `models`. Must be called inside a
-    /// tokio runtime.
+    /// The replicas at `addresses`, which are probed for `models`. Must be called inside a tokio runtime.
     pub fn new(addresses: Vec<Address>, tls: Tls, models: Vec<String>) -> Self {
         let replicas: Arc<ArcSwap<Vec<Watched>>> = Arc::default();
         let followed = Arc::clone(&replicas);
@@ -91,22 +90,23 @@ impl Pool {
         Self(Arc::new(Inner { replicas, retries, lookup: lookup.abort_handle() }))
     }
 
-    /// What each replica says of itself.
+    /// The state of each replica.
     pub fn status(&self) -> PoolStatus {
         PoolStatus {
             replicas: self.0.replicas.load().iter().map(|watched| watched.replica.status()).collect(),
         }
     }
 
-    /// Whether some replica serves `model`.
+    /// Whether at least one replica serves `model`.
     pub fn serves(&self, model: &str) -> bool {
         self.0.replicas.load().iter().any(|watched| watched.replica.label(model).is_some())
     }
 
     /// The output of `call`, and where it ran.
     ///
-    /// The work has no side effects, so another replica is tried when one went away, once when one is full or
-    /// fails, and once when one takes so long that only half of the time is left; all within the retry budget.
+    /// Calls have no side effects, so they are retried on another replica, within the retry budget: whenever
+    /// one cannot be reached, once after one was full or failed, and once after one has taken half of the
+    /// time that was left.
     pub(super) async fn infer(&self, call: Call<'_>, deadline: Instant) -> Result<(Vec<u8>, Origin), Error> {
         self.earn_retry();
         let mut tried: Vec<SocketAddr> = Vec::new();
@@ -117,7 +117,7 @@ impl Pool {
                 break;
             }
             tried.push(replica.address());
-            // A model may hang: what another could still do is not waited for to the end.
+            // A model may hang, so time is left for another replica, if there is one.
             let spare = after_late && self.least_loaded(call.model, &tried).is_some();
             let now = Instant::now();
             let until = if spare { now + deadline.saturating_duration_since(now) / 2 } else { deadline };
@@ -146,44 +146,44 @@ impl Pool {
         if known.is_some() {
             return known;
         }
-        // What has not been heard of yet may serve it.
+        // A replica that was not probed yet may serve it.
         self.first_probes(deadline).await;
         self.least_loaded(model, tried)
     }
 
-    /// The least loaded of the replicas that serve `model` and are not among `tried`; of several, a
-    /// random one. There are few and their loads are known at once, so that choosing among two random
-    /// ones would only leave some without work.
+    /// The least loaded of the replicas that serve `model` and are not among `tried`; of several, a random
+    /// one. Replicas are few and their loads are known here, so that the power of two choices would gain
+    /// nothing and leave some idle.
     fn least_loaded(&self, model: &str, tried: &[SocketAddr]) -> Option<Arc<Replica>> {
         let replicas = self.0.replicas.load();
         let serving: Vec<_> =
             replicas.iter().filter(|watched| watched.replica.label(model).is_some()).collect();
         let state = |watched: &Watched| watched.replica.state(model);
         let untried = |watched: &&&Watched| !tried.contains(&watched.replica.address());
-        // A trial costs its caller a retry at most, and is what brings a replica back.
+        // A failed trial costs its caller no more than a retry, and only a trial brings a replica back.
         let trial = serving.iter().filter(untried).find(|watched| state(watched) == State::HalfOpen);
         if let (Some(watched), true) = (trial, tried.is_empty()) {
             return Some(Arc::clone(&watched.replica));
         }
         let mut fit: Vec<_> = serving.iter().filter(|watched| state(watched) == State::Closed).collect();
         fit.retain(|watched| untried(watched));
-        // When all seem bad it is more likely the work or the network, and none is left out.
+        // When all are ejected, the cause is probably the requests or the network: ejection is ignored.
         if fit.is_empty() {
             fit = serving.iter().filter(untried).collect();
         }
-        // Looked at once: the loads change meanwhile.
+        // Each load is read once, since it changes meanwhile.
         let loads: Vec<_> = fit.iter().map(|watched| (watched.replica.load(model), *watched)).collect();
         let least = loads.iter().map(|(load, _)| *load).min_by(f64::total_cmp)?;
         let least: Vec<_> = loads.into_iter().filter(|(load, _)| *load <= least).collect();
         least.get(fastrand::usize(..least.len())).map(|(_, watched)| Arc::clone(&watched.replica))
     }
 
-    /// Waits until something is known of the replicas, for as long as a first probe takes.
+    /// Waits for the first probes of new replicas.
     async fn first_probes(&self, deadline: Instant) {
         let new: Vec<_> = self.0.replicas.load().iter().map(|watched| Arc::clone(&watched.replica)).collect();
         let deadline = deadline.min(Instant::now() + FIRST_PROBE);
         for replica in new.iter().filter(|replica| replica.is_new()) {
-            // Nothing known in time is as good as nothing to be had.
+            // A replica that is not known in time is not used.
             let _ = timeout_at(deadline, replica.known()).await;
         }
     }
@@ -203,8 +203,7 @@ impl Pool {
     }
 }
 
-/// Looks the names up and makes `replicas` what they say. A name that cannot be looked up keeps the
-/// replicas that it had.
+/// Resolves the names and updates `replicas`. A name that cannot be resolved keeps its replicas.
 async fn follow(replicas: &ArcSwap<Vec<Watched>>, names: &[Address], tls: &Tls, models: &[String]) {
     let before = replicas.load_full();
     let mut known: HashMap<(Address, SocketAddr), Watched> = before

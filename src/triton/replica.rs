@@ -1,4 +1,4 @@
-//! One Triton: its connection, what it serves, and how it has fared.
+//! One Triton: its connection, the models it serves, and its recent failures.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -36,66 +36,65 @@ use super::{
 };
 use crate::telemetry;
 
-/// How long a connection may take to be made.
+/// The connect timeout.
 const CONNECT: Duration = Duration::from_secs(1);
-/// How long a probe may take, and how many in a row may be late before a Triton that is connected
-/// counts as hanging: one late answer can be our own lack of time.
+/// The timeout of a probe, and after how many timeouts in a row a connected Triton counts as hanging: a
+/// single one may be due to load on our own machine.
 const PROBE: Duration = Duration::from_secs(1);
 const LATE_PROBES: u32 = 3;
-/// How often a replica is probed.
+/// The time between probes.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
-/// The largest answer we take, in bytes: a window of 1024 is 3 MiB.
+/// The largest gRPC message, in bytes. A window of 1024 x 1024 takes 3 MiB.
 const MAX_ANSWER: usize = 16 << 20;
-/// Flow-control windows, in bytes, large enough for an answer without a round trip.
+/// HTTP/2 flow-control windows, in bytes: a response arrives without waiting for a window update.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 64 << 20;
-/// How long the other side may leave what was sent without a sign of receipt, so that a silent partition
-/// costs seconds; and how often an idle connection is tried. Triton's defaults take more frequent pings for
-/// abuse; probes are traffic enough otherwise.
+/// The TCP user timeout, so that a silent partition costs seconds, and the HTTP/2 keep-alive. By default,
+/// Triton closes connections with more frequent pings as abusive; the probes are traffic enough otherwise.
 const UNRECEIVED: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_mins(5);
 const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(10);
-/// How many probes in a row must fail before what they asked for counts as lost.
+/// After how many failed probes in a row a server or model counts as not ready.
 const FAILED_PROBES: u32 = 2;
-/// A call that had less time than this when it began says nothing of the replica when it is late.
+/// A timeout of a call that began with less time than this is not counted as the replica's failure.
 const FAIR: Duration = Duration::from_millis(500);
 
-/// What a replica last said of itself.
+/// The last known state of a replica.
 #[derive(Clone, Debug, Default, JsonSchema, PartialEq, Serialize)]
 #[schemars(rename = "Replica")]
 pub struct ReplicaStatus {
     /// Its address.
     pub address: String,
-    /// Whether it answers and says that it is ready.
+    /// Whether it answers and reports that it is ready.
     pub ready: bool,
     /// The label of each of our models that it serves, by the model's name.
     pub models: BTreeMap<String, String>,
-    /// Requests under way.
+    /// Requests in flight.
     pub in_flight: usize,
-    /// Whether it is left out for a while after repeated failures.
+    /// Whether it is ejected after repeated failures.
     pub ejected: bool,
 }
 
-/// What the probes found.
+/// The result of the probes.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Found {
-    /// `None` before the first probe has ended.
+    /// `None` until the first probe has ended.
     ready: Option<bool>,
-    /// It is connected and does not answer. What is under way there will not end.
+    /// It is connected but does not answer: requests in flight there will not end.
     hangs: bool,
     models: BTreeMap<String, String>,
 }
 
-/// The outcome of one attempt that gave no answer.
+/// Why an attempt failed.
 #[derive(Debug)]
 pub enum Attempt {
-    /// The replica cannot be reached or went away: another may do it.
+    /// The replica cannot be reached or has shut down.
     Gone(String),
     /// Its queue is full.
     Full(String),
     /// The deadline passed.
     Late(String),
-    /// It answered, and badly.
+    /// It answered with an error or with a wrong output.
     Bad(String),
 }
 
@@ -110,10 +109,10 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// A replica at `address`, reached as `name` says. Connects when first used.
+    /// A replica at `address`, with the scheme and host name of `name`. Connects on first use.
     ///
     /// # Errors
-    /// A message where the TLS roots or certificates cannot be used.
+    /// A message if the TLS roots or certificates cannot be used.
     pub fn new(name: &Address, address: SocketAddr, tls: &Tls) -> Result<Self, String> {
         let scheme = if name.tls { "https" } else { "http" };
         let endpoint = |uri: String| Endpoint::from_shared(uri).map_err(|error| error.to_string());
@@ -144,7 +143,7 @@ impl Replica {
         let client = GrpcInferenceServiceClient::new(endpoint.connect_with_connector_lazy(tcp))
             .max_decoding_message_size(MAX_ANSWER)
             .max_encoding_message_size(MAX_ANSWER);
-        // Shown from the start: a rate cannot see the first of what is new.
+        // Exported from the start: `rate()` misses the first increment of a series that begins with it.
         metrics::counter!("lacuna_replica_ejections_total", "replica" => address.to_string()).absolute(0);
         Ok(Self {
             address,
@@ -166,24 +165,24 @@ impl Replica {
         (found.ready == Some(true)).then(|| found.models.get(model).cloned()).flatten()
     }
 
-    /// Whether nothing is known of the replica yet.
+    /// Whether the first probe has not ended yet.
     pub fn is_new(&self) -> bool {
         self.found.borrow().ready.is_none()
     }
 
-    /// Whether `model` may be sent work here.
+    /// The circuit's state for `model` on this replica.
     pub fn state(&self, model: &str) -> State {
         self.outliers().get(model).map_or(State::Closed, |outlier| outlier.state(Instant::now()))
     }
 
-    /// Requests under way, and the failures of `model` of late.
+    /// Requests in flight, plus the load that recent failures of `model` add.
     pub fn load(&self, model: &str) -> f64 {
         let failures = self.outliers().get(model).map_or(0.0, |outlier| outlier.load(Instant::now()));
-        // What is left of old failures decides nothing.
+        // Rounded, so that the remainder of old failures decides nothing.
         self.in_flight.load(Ordering::Relaxed) as f64 + failures.round()
     }
 
-    /// All that is known of it.
+    /// Its last known state.
     pub fn status(&self) -> ReplicaStatus {
         let found = self.found.borrow();
         ReplicaStatus {
@@ -195,8 +194,8 @@ impl Replica {
         }
     }
 
-    /// Asks the replica again and again what it serves of `models`. One probe that fails hides nothing: it
-    /// can be our own lack of time, or the network's.
+    /// Probes the replica for `models`, without end. A single failed probe changes nothing: load on our own
+    /// machine or the network may be the cause.
     pub async fn watch(&self, models: &[String]) {
         let (mut late, mut failed) = (0, 0);
         let mut missed: HashMap<&str, u32> = HashMap::new();
@@ -214,7 +213,7 @@ impl Replica {
                 Err(_) if late < LATE_PROBES && known => continue,
                 Err(_) => Found { ready: Some(false), hangs: true, models: BTreeMap::new() },
                 Ok(Err(_)) if failed < FAILED_PROBES && known => self.found.borrow().clone(),
-                // What is under way may still end well: a Triton that is to end finishes its work.
+                // Requests in flight may still succeed: a Triton that shuts down finishes them first.
                 Ok(Err(_)) => Found { ready: Some(false), ..Found::default() },
             };
             self.found.send_if_modified(|before| {
@@ -229,8 +228,8 @@ impl Replica {
         }
     }
 
-    /// The labels of the models that are served. Each is asked for apart: one that does not answer hides no
-    /// other. `missed` counts in how many probes in a row nothing was heard of a model.
+    /// The labels of the models that are ready. Each is probed on its own, so that one that does not answer
+    /// hides no other. `missed` counts the consecutive failed probes of each model.
     async fn probe_models<'a>(
         &self,
         models: &'a [String],
@@ -263,7 +262,7 @@ impl Replica {
         let _ = found.wait_for(|found| found.ready.is_some()).await;
     }
 
-    /// The label of `model`, if it is served.
+    /// The label of `model`, if it is ready.
     async fn probe_model(&self, model: &str) -> Result<Option<String>, Status> {
         let request = ModelReadyRequest { name: model.to_owned() };
         let ready = match self.client.clone().model_ready(request).await {
@@ -288,8 +287,8 @@ impl Replica {
         Ok(label.filter(|label| !label.is_empty()).unwrap_or_else(|| model.to_owned()))
     }
 
-    /// One attempt at `call`. Gives up when the probes are not answered any more, so that a Triton that
-    /// hangs does not keep what another could do.
+    /// One attempt at `call`. Gives up when the replica no longer answers probes, so that the call can be
+    /// retried elsewhere.
     pub async fn attempt(&self, call: &Call<'_>, deadline: Instant) -> Result<Vec<u8>, Attempt> {
         let _counted = Counted::new(&self.in_flight);
         let mut trial = Trial::begin(self, call.model);
@@ -302,7 +301,7 @@ impl Replica {
         let outcome = tokio::select! {
             answer = timeout_at(deadline, client.model_infer(request)) => match answer {
                 Ok(Ok(answer)) => call.output(answer.into_inner()).map_err(Attempt::Bad),
-                // The client's own timer may be the first to ring, and calls it a cancellation.
+                // tonic's own timeout may fire first, and reports a cancellation.
                 Ok(Err(status)) if Instant::now() >= deadline => Err(Attempt::Late(status.to_string())),
                 Ok(Err(status)) => Err(classify(&status)),
                 Err(_) => Err(Attempt::Late("the deadline passed".to_owned())),
@@ -316,7 +315,7 @@ impl Replica {
         outcome
     }
 
-    /// Keeps count of failures that are the replica's own. One that was late is, if it had a `fair` time.
+    /// Counts the failures that are the replica's own. A timeout is if the call began with a `fair` time.
     fn note(&self, model: &str, outcome: &Result<Vec<u8>, Attempt>, fair: bool) {
         let now = Instant::now();
         let mut outliers = self.outliers();
@@ -330,7 +329,7 @@ impl Replica {
                 outlier.abandon();
                 None
             }
-            // It lives, and has too much to do.
+            // Overload is not a failure.
             Err(Attempt::Full(_)) => {
                 outlier.abandon();
                 None
@@ -345,12 +344,12 @@ impl Replica {
     }
 
     fn outliers(&self) -> std::sync::MutexGuard<'_, HashMap<String, Outlier>> {
-        // Nothing panics while the lock is held; were it so, the counts would still be usable.
+        // Nothing panics while the lock is held, and the counts would still be usable if it did.
         self.outliers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
-/// A trial of a model that is half-open, which is due again if its caller hangs up.
+/// The trial of a half-open circuit. Dropped before its outcome is known, it lets another begin.
 struct Trial<'a> {
     replica: &'a Replica,
     model: &'a str,
@@ -375,7 +374,7 @@ impl Drop for Trial<'_> {
     }
 }
 
-/// One request under way, for as long as it lives; also when its caller hangs up.
+/// Counts a request in flight until it is dropped, also when its caller hangs up.
 struct Counted<'a>(&'a AtomicUsize);
 
 impl<'a> Counted<'a> {
@@ -391,8 +390,8 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// What a failed call means. Triton answers a full queue, a time-out in the queue and its own end all
-/// with UNAVAILABLE, so its words decide; a status that never came over the wire has a source.
+/// Classifies a failed call. Triton answers UNAVAILABLE for a full queue, a timeout in the queue and its own
+/// shutdown, so the message decides. A status that did not come from the server has a source.
 fn classify(status: &Status) -> Attempt {
     let message = format!("{:?}: {}", status.code(), status.message());
     if let Some(source) = status.source() {
@@ -403,7 +402,8 @@ fn classify(status: &Status) -> Attempt {
         Code::Unavailable if message.contains("timeout expired") => Attempt::Full(message),
         Code::ResourceExhausted => Attempt::Full(message),
         Code::Unavailable | Code::NotFound | Code::Cancelled => Attempt::Gone(message),
-        // A Python model whose process was killed, in a Triton that still says it is ready.
+        // A Python model whose process was killed, on a Triton that still reports it ready. Ours need no
+        // Python; operators may serve their own.
         Code::Internal if message.contains("Stub process") => Attempt::Gone(message),
         Code::DeadlineExceeded => Attempt::Late(message),
         _ => Attempt::Bad(message),
@@ -411,8 +411,7 @@ fn classify(status: &Status) -> Attempt {
 }
 
 impl Attempt {
-    /// The error that it is for the request, if no other attempt is made: with the replica's address, for
-    /// the log.
+    /// The request's error if there is no further attempt, with the replica's address for the log.
     pub fn at(self, replica: SocketAddr) -> Error {
         let (kind, cause): (fn(String) -> Error, _) = match self {
             Self::Gone(cause) => (Error::Unavailable, cause),

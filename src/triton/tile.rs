@@ -1,4 +1,4 @@
-//! The inputs of the networks, as their contracts on Triton have them.
+//! The inputs of the models, as their contracts on Triton define them.
 
 use ndarray::{Array2, Array3};
 

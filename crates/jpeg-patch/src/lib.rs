@@ -1,5 +1,5 @@
-//! JPEG, on libjpeg-turbo: decoding to the byte as Pillow does, plain encoding, and [`patch`], which
-//! changes a part of a photo and leaves all other coefficients as they are.
+//! JPEG on libjpeg-turbo: decoding to the same bytes as Pillow, encoding, and [`patch`], which changes part
+//! of a photo and keeps all other coefficients.
 
 mod area;
 mod patch;
@@ -18,16 +18,16 @@ use session::{Frame, Reader};
 /// Quality of [`encode`], on libjpeg's scale.
 const QUALITY: u8 = 95;
 
-/// Largest profile that fits in the 255 segments a JPEG file has for it, in bytes.
+/// The largest ICC profile a JPEG file can hold, in its 255 segments, in bytes.
 pub const MAX_ICC: usize = 255 * 65_519;
 
-/// Why a JPEG file could not be read or written. None of the texts is for a client's eyes.
+/// Why a JPEG file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum JpegError {
-    /// Not a JPEG file, or a truncated or corrupt one; in libjpeg's words.
+    /// Not a JPEG file, or a truncated or corrupt one, with libjpeg's message.
     #[error("not a sound JPEG file: {0}")]
     Invalid(String),
-    /// A kind of JPEG that cannot be read or written that way; after [`patch`], [`encode`] still can.
+    /// An unsupported kind of JPEG. If [`patch`] does not support it, [`encode`] still may.
     #[error("unsupported JPEG file: {0}")]
     Unsupported(String),
     /// The allocator refused.
@@ -35,7 +35,7 @@ pub enum JpegError {
     Memory,
 }
 
-/// What a JPEG file's header says.
+/// The header of a JPEG file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Pixels across, as stored (EXIF orientation not applied).
@@ -46,7 +46,8 @@ pub struct Header {
     pub components: u8,
     /// Width and height of a minimum coded unit, in pixels.
     mcu: (u32, u32),
-    /// How far beyond a block its chroma counts, across and down: decoders interpolate what is subsampled.
+    /// How far beyond a block its chroma has an effect, horizontally and vertically: decoders interpolate
+    /// subsampled chroma.
     chroma_reach: (u32, u32),
 }
 
@@ -58,7 +59,7 @@ impl Header {
         if !matches!(frame.components, 1 | 3 | 4) {
             return Err(JpegError::Unsupported(format!("{} components", frame.components)));
         }
-        // A single component has no other to be finer than, whatever its factors say.
+        // The sampling factors of a single component have no meaning.
         let (h, v) = if frame.components == 1 { (1, 1) } else { (frame.max_h, frame.max_v) };
         Ok(Self {
             width: frame.width,

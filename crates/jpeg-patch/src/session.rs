@@ -1,17 +1,16 @@
-//! The one place of the JPEG codec that calls C: a safe face over `shim.c`, which is a face over
-//! libjpeg-turbo.
+//! A safe interface to `shim.c`, which wraps libjpeg-turbo. No other module of this crate calls C.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::slice;
 
-// Nothing is called from this crate directly: it builds libjpeg-turbo and links it.
+// Not called directly: this crate builds and links libjpeg-turbo.
 use turbojpeg_sys as _;
 
 use super::JpegError;
 
-/// What the header says. Mirrors `struct jpeg_patch_frame`.
+/// The header. Mirrors `struct jpeg_patch_frame`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Frame {

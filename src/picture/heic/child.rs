@@ -1,8 +1,8 @@
-//! The decoder's own process: libheif, behind limits that it cannot lift.
+//! The decoder's process: libheif in a sandbox.
 //!
-//! Before the first byte of the file is read, the process gives up everything but memory, threads and
-//! the three streams that it was started with. What a flaw in the decoder could be made to do is then
-//! to answer with a wrong picture to the one who sent it.
+//! Before the first byte of the file is read, the process gives up everything but memory, threads and the
+//! three streams it was started with. A file that exploits the decoder can then do no more than answer its
+//! own sender with a wrong picture.
 
 use std::{
     collections::BTreeMap,
@@ -19,14 +19,14 @@ use seccompiler::{
 
 use super::{PICTURE, REFUSED};
 
-/// Time of the processor, and on the clock, at most.
+/// Limits of processor time, in seconds, and of elapsed time.
 const MAX_CPU: u64 = 30;
 const MAX_CLOCK: Duration = Duration::from_mins(1);
-/// Threads that decode tiles at once, each with another of the decoder's own.
+/// Threads that decode tiles concurrently; each has one more of the decoder's own.
 const THREADS: usize = 4;
 
-/// Reads a HEIC file from standard input, decodes it in `memory` bytes and `milliseconds`, and writes the
-/// answer to standard output. For a process that does nothing else.
+/// Reads a HEIC file from standard input, decodes it within `memory` bytes and `milliseconds`, and writes the
+/// response to standard output. For a process that does nothing else.
 pub fn decode_from_stdin(memory: u64, milliseconds: u64) -> ExitCode {
     let time = Duration::from_millis(milliseconds).min(MAX_CLOCK);
     match confine(memory, time).and_then(|()| answer(memory)) {
@@ -49,13 +49,13 @@ fn answer(memory: u64) -> Result<(), String> {
     written.and_then(|()| out.flush()).map_err(|error| error.to_string())
 }
 
-/// A decoded picture: channels interleaved, two bytes a sample in the machine's order if it is deep.
+/// A decoded picture: channels interleaved, two native-endian bytes per sample if it is `deep`.
 struct Decoded {
     width: u32,
     height: u32,
     alpha: bool,
     deep: bool,
-    /// Primaries and transfer function (ITU-T H.273); 0 where the file does not say.
+    /// Primaries and transfer function (ITU-T H.273); 0 if the file has none.
     points: [u32; 2],
     icc: Vec<u8>,
     samples: Vec<u8>,
@@ -94,9 +94,9 @@ fn decode(file: &[u8], memory: u64) -> Result<Decoded, String> {
     };
     let library = LibHeif::new_checked().map_err(text)?;
     let mut options = DecodingOptions::new().ok_or("no memory")?;
-    // A tile that is missing or broken would be black otherwise.
+    // Otherwise, a missing or broken tile would be black.
     options.set_strict_decoding(true);
-    // What the picture says of its colours is for our answer to keep.
+    // The colour space is kept for the result, not converted.
     options.set_output_image_nclx_profile_passthrough(true);
     let decoded = library.decode(&handle, ColorSpace::Rgb(chroma), Some(options)).map_err(text)?;
     let plane = decoded.planes().interleaved.ok_or("no interleaved plane")?;
@@ -115,15 +115,15 @@ fn decode(file: &[u8], memory: u64) -> Result<Decoded, String> {
     Ok(Decoded { width: plane.width, height: plane.height, alpha, deep, points, icc, samples })
 }
 
-/// What a file says of its colours, if it says both: 2 is "unspecified", and what libheif has no name for
-/// comes after all that it knows.
+/// The primaries and transfer function, if both are known: 2 is "unspecified", and larger numbers than these
+/// are unknown to libheif.
 fn said(primaries: u32, transfer: u32) -> [u32; 2] {
     let known = |point: u32, last: u32| (1..=last).contains(&point) && point != 2;
     if known(primaries, 22) && known(transfer, 18) { [primaries, transfer] } else { [0; 2] }
 }
 
-/// Makes little-endian samples of `bits` bits into samples of 16 in the machine's order: the high bits
-/// are repeated below, so that black stays 0 and white becomes 65 535.
+/// Widens little-endian samples of `bits` bits to native-endian ones of 16. The high bits are repeated in
+/// the low ones, so that black stays 0 and white becomes 65 535.
 fn widen(samples: &mut [u8], bits: u8) {
     let bits = u32::from(bits).clamp(8, 16);
     for sample in samples.as_chunks_mut().0 {
@@ -132,15 +132,15 @@ fn widen(samples: &mut [u8], bits: u8) {
     }
 }
 
-/// Gives up what decoding does not need.
+/// Gives up every right that decoding does not need.
 fn confine(memory: u64, time: Duration) -> Result<(), String> {
     let limit = |resource, most: u64| {
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
         setrlimit(resource, limit).map_err(|error| format!("a limit: {error}"))
     };
-    // A decoder whose gateway was killed has nobody to answer.
+    // Ends with the gateway, even if that is killed.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| error.to_string())?;
-    // An arena a thread would be 64 MiB of addresses each.
+    // The default, one arena per thread, reserves 64 MiB of address space for each.
     #[cfg(target_env = "gnu")]
     // SAFETY: sets a parameter of the allocator and takes any value.
     unsafe {
@@ -154,10 +154,10 @@ fn confine(memory: u64, time: Duration) -> Result<(), String> {
     filter_system_calls().map_err(|error| format!("the filter of system calls: {error}"))
 }
 
-/// Has this process ended by a signal after `time`.
+/// Ends this process by a signal after `time`.
 fn end_after(time: Duration) {
     let never = libc::timeval { tv_sec: 0, tv_usec: 0 };
-    // A timer of nothing would be none.
+    // A timer of zero would be disabled.
     let time = time.max(Duration::from_millis(1));
     let until = libc::timeval { tv_sec: time.as_secs() as i64, tv_usec: time.subsec_micros().into() };
     let timer = libc::itimerval { it_interval: never, it_value: until };
@@ -165,8 +165,8 @@ fn end_after(time: Duration) {
     unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) };
 }
 
-/// Of the system calls, leaves those for memory, threads of this process, time, and streams that are
-/// open already. All others fail with EPERM: no files, no network, no programs, no signals.
+/// Allows only the system calls for memory, threads of this process, time, and streams that are already
+/// open. All others fail with EPERM: no files, no network, no programs, no signals.
 fn filter_system_calls() -> Result<(), Box<dyn std::error::Error>> {
     const ALLOWED: [libc::c_long; 26] = [
         libc::SYS_read,
@@ -202,8 +202,8 @@ fn filter_system_calls() -> Result<(), Box<dyn std::error::Error>> {
         seccompiler::apply_filter(&BpfProgram::try_from(filter)?)?;
         Ok::<(), Box<dyn std::error::Error>>(())
     };
-    // What clone3 is to make lies in memory, where no filter looks. Told that there is none, the C
-    // library makes threads with clone. Of two filters, the one that refuses prevails.
+    // The flags of clone3 are in memory, where a filter cannot see them. If it seems not to exist, the C
+    // library creates threads with clone. Of two filters, the stricter one wins.
     install(
         [(libc::SYS_clone3, vec![])].into(),
         SeccompAction::Allow,
