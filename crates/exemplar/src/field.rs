@@ -80,6 +80,14 @@ impl Field {
         field
     }
 
+    /// Sets the offsets of some pixels, which then count for more than the others in the next vote.
+    pub fn seed(&mut self, seeds: &[(usize, Offset)]) {
+        let cost = self.mean_cost() / 8;
+        for &(place, offset) in seeds {
+            (self.offsets[place], self.costs[place], self.shades[place]) = (offset, cost, Shade::default());
+        }
+    }
+
     /// Mean cost of the pixels that have a source.
     pub fn mean_cost(&self) -> u32 {
         let known = self.costs.iter().filter(|&&cost| cost != NONE);

@@ -3,7 +3,8 @@
 //! From coarse to fine, each pixel of the hole searches for the known patch most like its surroundings
 //! (PatchMatch: Barnes et al., SIGGRAPH 2009), then takes the colour on which the overlapping patches agree
 //! (Wexler et al., TPAMI 2007), in alternation. The offset field of one scale initialises the next, so at
-//! the finest scale large regions are copied verbatim.
+//! the finest scale large regions are copied verbatim. Straight lines that the hole interrupts are found first
+//! and continued through it.
 
 #![expect(
     clippy::inline_always,
@@ -12,6 +13,7 @@
 
 mod field;
 mod level;
+mod lines;
 mod origins;
 mod patch;
 mod rarity;
@@ -64,6 +66,9 @@ const PASSES: [usize; 4] = [1, 2, 4, 8];
 /// A small hole gets more passes: enough to search about this many pixels in all, at most [`MOST_PASSES`].
 const SEARCHED: usize = 60_000;
 const MOST_PASSES: usize = 6;
+
+/// The level in which lines are found: half size.
+const TRACED: usize = 1;
 
 /// Weight of rarity in a source's cost, in eighths.
 const RARITY: u32 = 2;
@@ -132,17 +137,25 @@ fn scales(picture: &Picture) -> Vec<Level> {
 /// Fills from coarse to fine; returns the full-size level and its offset field.
 fn filled(mut levels: Vec<Level>, set: Set) -> (Level, Field) {
     let coarsest = levels.len() - 1;
+    let traced = coarsest.min(TRACED);
+    let lines = lines::lines(&levels[traced]);
+    let seeds =
+        |level: &Level, number: usize| lines::seeds(&lines, level, 0.5f32.powi((number - traced) as i32));
     let mut level = levels.pop().expect("there is one at least. This is a bug.");
     smooth::smooth(&mut level);
     let rare = rarity::rarity(&level, set).into_iter().map(|rarity| rarity / 8 * RARITY).collect();
     let rare = Rare { costs: rare, width: level.width };
-    let field = start::peel(&mut level, &rare, set);
+    let seeded = seeds(&level, coarsest);
+    let field = start::peel(&mut level, &seeded, &rare, set);
     let mut found = refined(level, field, (coarsest, coarsest), &rare, set);
     while let Some(mut level) = levels.pop() {
         let number = levels.len();
         let (small, field) = found;
         level.take_hole_from(&small);
-        let field = field.doubled(&level);
+        let mut field = field.doubled(&level);
+        if number >= traced {
+            field.seed(&seeds(&level, number));
+        }
         vote(&mut level, &field, 1.0, if number <= 1 { 1 } else { WHOLE_PATCH }, set);
         found = refined(level, field, (number, coarsest), &rare, set);
     }

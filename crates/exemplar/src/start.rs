@@ -17,8 +17,9 @@ const TRIED: usize = 1_000_000;
 const REMOTE: f32 = 2.0;
 
 /// Fills the hole layer by layer: each pixel takes the centre of the source that best matches what is known
-/// or filled around it. Starting from any fixed colour would bias the search towards sources of that colour.
-pub fn peel(level: &mut Level, rare: &Rare, set: Set) -> Field {
+/// or filled around it. Starting from any fixed colour would bias the search towards sources of that colour. The
+/// pixels of `seeds` get their offsets before all others.
+pub fn peel(level: &mut Level, seeds: &[(usize, Offset)], rare: &Rare, set: Set) -> Field {
     let mut field = Field::new(level);
     let (width, region) = (level.width, level.region);
     let sources: Vec<usize> = (0..level.source.len()).filter(|&place| level.source[place]).collect();
@@ -26,9 +27,16 @@ pub fn peel(level: &mut Level, rare: &Rare, set: Set) -> Field {
     places.sort_by_key(|&place| level.depth[place]);
     let tried = (TRIED / places.len().max(1)).clamp(FEWEST_TRIED, MOST_TRIED);
     let mut filled: Vec<bool> = level.hole.iter().map(|&hole| !hole).collect();
+    for &(place, offset) in seeds {
+        (field.offsets[place], field.costs[place]) = (offset, 0);
+        copy(level, &mut filled, region.pixel(place), offset);
+    }
     let mut random = fastrand::Rng::with_seed(0);
-    for layer in places.chunk_by(|&a, &b| level.depth[a] == level.depth[b]) {
-        for &place in layer {
+    let depth = level.depth.clone();
+    for layer in places.chunk_by(|&a, &b| depth[a] == depth[b]) {
+        let layer: Vec<usize> =
+            layer.iter().copied().filter(|&place| field.offsets[place] == NOWHERE).collect();
+        for &place in &layer {
             let (x, y) = region.pixel(place);
             let mut target = Target::new(level, x, y);
             target.keep(|column, row| {
@@ -61,17 +69,21 @@ pub fn peel(level: &mut Level, rare: &Rare, set: Set) -> Field {
             field.offsets[place] = best;
             field.costs[place] = best_cost;
         }
-        for &place in layer {
-            let (x, y) = region.pixel(place);
-            if !level.hole[y * width + x] {
-                continue;
-            }
-            if let Some((from_x, from_y)) = source(level, x, y, field.offsets[place]) {
-                let (pixel, at) = (level.pixel(from_x, from_y), level.at(x, y));
-                level.pixels[at..at + BYTES].copy_from_slice(&pixel);
-            }
-            filled[y * width + x] = true;
+        for place in layer {
+            copy(level, &mut filled, region.pixel(place), field.offsets[place]);
         }
     }
     field
+}
+
+/// Gives a pixel of the hole the colour of its source, if it has one, and marks it as filled.
+fn copy(level: &mut Level, filled: &mut [bool], (x, y): (usize, usize), offset: Offset) {
+    if !level.hole[y * level.width + x] {
+        return;
+    }
+    if let Some((from_x, from_y)) = source(level, x, y, offset) {
+        let (pixel, at) = (level.pixel(from_x, from_y), level.at(x, y));
+        level.pixels[at..at + BYTES].copy_from_slice(&pixel);
+    }
+    filled[y * level.width + x] = true;
 }

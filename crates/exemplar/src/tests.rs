@@ -202,3 +202,58 @@ fn origins_are_known_places_and_the_same_with_any_threads_and_instructions() {
         assert!(pool.install(|| origins(&picture)) == all, "{threads} threads");
     }
 }
+
+/// Noise with a dark line, three pixels wide, that rises by one pixel in four.
+fn cable(width: usize, height: usize) -> (Vec<u8>, impl Fn(usize) -> usize) {
+    let centre = move |x: usize| height / 2 + x / 4 - width / 8;
+    let mut random = fastrand::Rng::with_seed(3);
+    let rgb = (0..width * height)
+        .flat_map(|place| {
+            let dark = (place / width).abs_diff(centre(place % width)) <= 1;
+            let level = if dark { 110 } else { 170 } + random.u8(..30);
+            [level; 3]
+        })
+        .collect();
+    (rgb, centre)
+}
+
+#[test]
+fn a_thin_line_is_found_on_both_sides_and_copied_along() {
+    let (width, height) = (640, 480);
+    let (rgb, centre) = cable(width, height);
+    let hole = hole(width, height, [210, 130, 430, 350]);
+    let picture = Picture { width, height, rgb: &rgb, hole: &hole, forbidden: &[] };
+    let level = Level::new(&picture);
+    let found = lines::lines(&level.halved());
+    let seeds = lines::seeds(&found, &level, 2.0);
+    for x in 210..430 {
+        let place = level.region.place(x, centre(x));
+        let (_, [right, down]) = *seeds.iter().find(|&&(at, _)| Some(at) == place).unwrap();
+        let from = (x.wrapping_add_signed(right.into()), centre(x).wrapping_add_signed(down.into()));
+        assert!(from.1.abs_diff(centre(from.0)) <= 2, "column {x} is copied from {from:?}");
+    }
+    let fill = fill(&picture);
+    let level = |x: usize, y: usize| u32::from(fill.rgb[(y * width + x) * 3]);
+    // The mean of what is along the line, so much below it.
+    let mean = |columns: std::ops::Range<usize>, below: usize| {
+        columns.clone().map(|x| level(x, centre(x) + below)).sum::<u32>() / columns.len() as u32
+    };
+    for start in (210..430).step_by(20) {
+        let (on, off) = (mean(start..start + 20, 0), mean(start..start + 20, 12));
+        assert!(on + 40 < off, "{on} on the line and {off} below it, from column {start}");
+    }
+}
+
+#[test]
+fn a_line_that_is_itself_erased_does_not_come_back() {
+    let (width, height) = (320, 240);
+    let (rgb, centre) = cable(width, height);
+    let hole: Vec<u8> = (0..width * height)
+        .map(|place| {
+            let (x, y) = (place % width, place / width);
+            u8::from((110..210).contains(&x) && y.abs_diff(centre(x)) <= 9) * 255
+        })
+        .collect();
+    let level = Level::new(&Picture { width, height, rgb: &rgb, hole: &hole, forbidden: &[] });
+    assert_eq!(lines::lines(&level.halved()), []);
+}
