@@ -1,7 +1,7 @@
 #!/bin/sh
-# Writes SHA256SUMS of all files of a folder, and a signature over it with the OpenSSH private key in SIGNING_KEY.
+# Writes SHA256SUMS for all files in a folder, signed with the OpenSSH private key in SIGNING_KEY.
 #   sign.sh FOLDER
-# Whoever has the public key checks both:
+# To verify both with the public key:
 #   ssh-keygen -Y verify -f allowed_signers -I lacuna -n lacuna -s SHA256SUMS.sig <SHA256SUMS && sha256sum -c SHA256SUMS
 set -eu
 cd "$1"

@@ -1,11 +1,11 @@
-# The gateway: the program, the libraries that it is linked to, and nothing else. There is no shell in it.
-# Build from the root of the repository:
+# The gateway: only the program and the libraries it links to. There is no shell.
+# Build from the repository root:
 #   docker build -f deploy/docker/gateway.Dockerfile -t lacuna.invalid/gateway .
 ARG DEBIAN=12.12-slim
 ARG RUST=1.95.0-slim-bookworm
 
 FROM rust:${RUST} AS build
-# Debian keeps one version of a package at a time, so that a pinned one could not be fetched for long.
+# Debian keeps only one version of a package, so pinned ones would soon be unavailable.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends cmake g++ libde265-dev make nasm pkg-config \
@@ -16,10 +16,10 @@ COPY crates crates
 COPY proto proto
 COPY src src
 COPY web web
-# Not built, but the manifest names them.
+# Not built, but the manifest lists them.
 COPY benches benches
 COPY tests tests
-# Any value of FRESH: nothing of a build before is used, as `make reproducible` wants it.
+# Any new value of FRESH bypasses the cache of earlier builds, for `make reproducible`.
 ARG FRESH=""
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     if [ -n "${FRESH}" ]; then rm -rf target/*; fi \
@@ -27,7 +27,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     && objcopy --strip-debug target/release/lacuna /usr/local/bin/lacuna
 
 FROM debian:${DEBIAN} AS parts
-# ca-certificates: https:// replicas without a CA of their own.
+# ca-certificates: for https:// replicas without their own CA.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates libde265-0 libstdc++6 \
@@ -46,13 +46,13 @@ LABEL org.opencontainers.image.title="lacuna-gateway" \
     org.opencontainers.image.licenses="Apache-2.0" \
     org.opencontainers.image.version="${VERSION}" \
     org.opencontainers.image.revision="${REVISION}"
-# In a container loopback would reach nobody; what is published is the operator's to say.
+# Loopback would be unreachable in a container; the operator decides what to publish.
 ENV PATH=/usr/local/bin \
     LACUNA_LISTEN=0.0.0.0:8080 \
     LACUNA_ADMIN_LISTEN=0.0.0.0:9090 \
     LACUNA_LOG_FORMAT=json
 EXPOSE 8080 9090
-# A number: Kubernetes checks runAsNonRoot against it.
+# Numeric, as Kubernetes checks it for runAsNonRoot.
 USER 10001:10001
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["lacuna", "health"]
 ENTRYPOINT ["lacuna"]

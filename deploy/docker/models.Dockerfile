@@ -1,5 +1,5 @@
-# The models' tool: fetches the published weights and writes ONNX graphs. TensorRT plans are built from
-# those in NVIDIA's own image, where trtexec is.
+# The model tool: downloads the published weights and writes ONNX graphs. TensorRT plans are built from them in
+# NVIDIA's own image, which has trtexec.
 #   docker build -f deploy/docker/models.Dockerfile -t lacuna.invalid/models .
 ARG DEBIAN=12.12-slim
 
@@ -22,7 +22,7 @@ COPY --from=build /opt/models /opt/models
 COPY models/lacuna_models /opt/lacuna/lacuna_models
 COPY model_repository/lama /opt/lacuna/model_repository/lama
 COPY model_repository/birefnet /opt/lacuna/model_repository/birefnet
-# A named volume that is mounted here takes over this owner.
+# A named volume mounted here inherits this owner.
 RUN install -d -o 10001 -g 10001 /models /cache
 ARG VERSION=0.1.0
 ARG REVISION=unknown
@@ -35,5 +35,5 @@ ENV PATH=/opt/models/bin:$PATH PYTHONPATH=/opt/lacuna PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 WORKDIR /tmp
 HEALTHCHECK NONE
-# The configurations beside the graphs, so that the volume is a whole model repository.
+# Configurations next to the graphs make the volume a complete model repository.
 CMD ["sh", "-c", "cp -R /opt/lacuna/model_repository/. /models/ && exec python3 -m lacuna_models export --network full --repository /models --cache /cache"]

