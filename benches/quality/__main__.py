@@ -15,6 +15,7 @@ from quality.contestants import Model, ours, theirs, triton
 from quality.metrics import marks
 
 SHEET = ROOT / "out/quality.png"
+SMALL_SHEET = ROOT / "out/quality.jpg"
 PLOT = ROOT / "out/quality.svg"
 
 
@@ -39,6 +40,7 @@ def main() -> int:
     plot.dots(PLOT, title, report.sharpness(results), (0.1, 0.2, 0.5, 1, 2))
     shown = _shown(measured)
     sheet.write(SHEET, [strip for strips in shown for strip in strips])
+    sheet.write_small(SMALL_SHEET, [strips[0] for strips in shown])
     print(
         f"{SHEET.relative_to(ROOT)}: of each row the middle hole and the one where ours loses most"
     )

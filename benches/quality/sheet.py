@@ -15,6 +15,8 @@ Pixels = NDArray[np.uint8]
 TILE = 288
 COLUMNS = 6
 LABEL = 18
+SMALL_TILE = 120
+SMALL_COLUMNS = 10
 ROWS = ("before", "hole", "theirs", "ours")
 _RED = np.array([255, 0, 60], np.uint8)
 
@@ -63,6 +65,21 @@ def write(path: Path, columns: Sequence[Strip]) -> None:
                 draw.text((x + 2, y + 1), text, "black", font)
                 sheet.paste(tile, (x, y + LABEL))
     sheet.save(path)
+
+
+def write_small(path: Path, columns: Sequence[Strip]) -> None:
+    """Writes the strips without titles as one small JPEG for the documentation."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    bands = [columns[i : i + SMALL_COLUMNS] for i in range(0, len(columns), SMALL_COLUMNS)]
+    side = SMALL_TILE + 2
+    band_height = len(ROWS) * side + 10
+    sheet = Image.new("RGB", (SMALL_COLUMNS * side, max(len(bands), 1) * band_height), "white")
+    for number, band in enumerate(bands):
+        for place, strip in enumerate(band):
+            for row, tile in enumerate(strip.tiles):
+                small = tile.resize((SMALL_TILE, SMALL_TILE), Image.Resampling.LANCZOS)
+                sheet.paste(small, (place * side, number * band_height + row * side))
+    sheet.save(path, quality=80)
 
 
 def _square(picture: Pixels, y: int, x: int, side: int) -> Image.Image:
