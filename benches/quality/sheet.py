@@ -79,7 +79,7 @@ def write_small(path: Path, columns: Sequence[Strip]) -> None:
             for row, tile in enumerate(strip.tiles):
                 small = tile.resize((SMALL_TILE, SMALL_TILE), Image.Resampling.LANCZOS)
                 sheet.paste(small, (place * side, number * band_height + row * side))
-    sheet.save(path, quality=80)
+    sheet.save(path, quality=70, optimize=True)
 
 
 def _square(picture: Pixels, y: int, x: int, side: int) -> Image.Image:
