@@ -147,6 +147,8 @@ pub struct Rare {
 
 /// Side of the cells in which copies are counted, in pixels.
 const CELL: usize = 4;
+/// Copies that use each pixel of a cell once.
+const FULL: u32 = (CELL * CELL) as u32;
 
 /// The penalty for one full extra use of a cell is the mean cost divided by this.
 const REPETITION: u32 = 4;
@@ -185,10 +187,12 @@ impl<'a> Used<'a> {
     #[inline(always)]
     fn cost(&self, level: &Level, offset: Offset, x: usize, y: usize) -> u32 {
         let copies = self.cells[y / CELL * self.columns + x / CELL];
-        let repeated = self.price * copies.saturating_sub((CELL * CELL) as u32) / (CELL * CELL) as u32;
+        // Four full uses beyond the first at most; more would not fit the number.
+        let extra = copies.saturating_sub(FULL).min(4 * FULL);
+        let repeated = self.price * extra / FULL;
         let rare = self.rare.costs[(y >> self.doublings) * self.rare.width + (x >> self.doublings)];
         let remote = (self.remote * remoteness(level, offset)) as u32;
-        repeated.min(4 * self.price) + rare + remote
+        repeated + rare + remote
     }
 }
 

@@ -257,3 +257,16 @@ fn a_line_that_is_itself_erased_does_not_come_back() {
     let level = Level::new(&Picture { width, height, rgb: &rgb, hole: &hole, forbidden: &[] });
     assert_eq!(lines::lines(&level.halved()), []);
 }
+
+#[test]
+fn few_sources_of_the_strongest_contrast_overflow_nothing() {
+    // All but a corner is missing: its one cell is copied thousands of times.
+    let (width, height) = (78, 78);
+    let mut random = fastrand::Rng::with_seed(11);
+    let rgb: Vec<u8> = (0..width * height * 3).map(|_| if random.bool() { 255 } else { 0 }).collect();
+    let hole = (0..width * height)
+        .map(|place| u8::from(place % width >= 9 || place / width >= 8))
+        .collect::<Vec<_>>();
+    let fill = filled(width, height, &rgb, &hole, &[]);
+    assert_eq!(fill.rgb.len(), rgb.len());
+}
