@@ -132,17 +132,28 @@ pub struct Used<'a> {
     rare: &'a Rare,
     /// Penalty for the most remote sources.
     remote: f32,
-    /// Scales between this level and the one whose rarity is known.
-    doublings: usize,
+    /// The number of this level.
+    number: usize,
 }
 
 /// Rarity penalties.
 #[derive(Debug)]
 pub struct Rare {
-    /// One per pixel of the coarsest level.
+    /// One per pixel of the level in which they are known.
     pub costs: Vec<u32>,
     /// Width of that level.
     pub width: usize,
+    /// Its number; full size is 0.
+    pub number: usize,
+}
+
+impl Rare {
+    /// The penalty of a pixel of the level `number`, which is no coarser.
+    #[inline(always)]
+    pub fn cost(&self, number: usize, x: usize, y: usize) -> u32 {
+        let doublings = self.number - number;
+        self.costs[(y >> doublings) * self.width + (x >> doublings)]
+    }
 }
 
 /// Side of the cells in which copies are counted, in pixels.
@@ -170,7 +181,7 @@ pub fn remoteness(level: &Level, [right, down]: Offset) -> f32 {
 
 impl<'a> Used<'a> {
     /// Counts how often `field` uses each cell. Penalties scale with its mean cost.
-    pub fn of(field: &Field, level: &Level, rare: &'a Rare, doublings: usize) -> Self {
+    pub fn of(field: &Field, level: &Level, rare: &'a Rare, number: usize) -> Self {
         let mean = field.mean_cost();
         let columns = level.width.div_ceil(CELL);
         let mut cells = vec![0; columns * level.height.div_ceil(CELL)];
@@ -181,7 +192,7 @@ impl<'a> Used<'a> {
                 cells[y / CELL * columns + x / CELL] += 1;
             }
         }
-        Self { cells, columns, price: mean / REPETITION, rare, remote: mean as f32 * REMOTE, doublings }
+        Self { cells, columns, price: mean / REPETITION, rare, remote: mean as f32 * REMOTE, number }
     }
 
     #[inline(always)]
@@ -190,7 +201,7 @@ impl<'a> Used<'a> {
         // Four full uses beyond the first at most; more would not fit the number.
         let extra = copies.saturating_sub(FULL).min(4 * FULL);
         let repeated = self.price * extra / FULL;
-        let rare = self.rare.costs[(y >> self.doublings) * self.rare.width + (x >> self.doublings)];
+        let rare = self.rare.cost(self.number, x, y);
         let remote = (self.remote * remoteness(level, offset)) as u32;
         repeated + rare + remote
     }

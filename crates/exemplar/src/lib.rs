@@ -70,6 +70,9 @@ const MOST_PASSES: usize = 6;
 /// The level in which lines are found: half size.
 const TRACED: usize = 1;
 
+/// The longest side at which rarity is measured, in pixels.
+const LARGEST_RARE: usize = 128;
+
 /// Weight of rarity in a source's cost, in eighths.
 const RARITY: u32 = 2;
 
@@ -134,6 +137,22 @@ fn scales(picture: &Picture) -> Vec<Level> {
     }
 }
 
+/// Rarity penalties for a level and all finer ones. Measured at a size that takes little time: where a hole is
+/// shallow, the coarsest level is not small.
+fn rare(level: &Level, mut number: usize, set: Set) -> Rare {
+    let mut smaller: Option<Level> = None;
+    loop {
+        let last = smaller.as_ref().unwrap_or(level);
+        let (short, long) = (last.width.min(last.height), last.width.max(last.height));
+        if long <= LARGEST_RARE || short < 2 * SMALLEST_SIDE {
+            let costs = rarity::rarity(last, set).into_iter().map(|rarity| rarity / 8 * RARITY).collect();
+            return Rare { costs, width: last.width, number };
+        }
+        smaller = Some(last.halved());
+        number += 1;
+    }
+}
+
 /// Fills from coarse to fine; returns the full-size level and its offset field.
 fn filled(mut levels: Vec<Level>, set: Set) -> (Level, Field) {
     let coarsest = levels.len() - 1;
@@ -143,10 +162,9 @@ fn filled(mut levels: Vec<Level>, set: Set) -> (Level, Field) {
         |level: &Level, number: usize| lines::seeds(&lines, level, 0.5f32.powi((number - traced) as i32));
     let mut level = levels.pop().expect("there is one at least. This is a bug.");
     smooth::smooth(&mut level);
-    let rare = rarity::rarity(&level, set).into_iter().map(|rarity| rarity / 8 * RARITY).collect();
-    let rare = Rare { costs: rare, width: level.width };
+    let rare = rare(&level, coarsest, set);
     let seeded = seeds(&level, coarsest);
-    let field = start::peel(&mut level, &seeded, &rare, set);
+    let field = start::peel(&mut level, coarsest, &seeded, &rare, set);
     let mut found = refined(level, field, (coarsest, coarsest), &rare, set);
     while let Some(mut level) = levels.pop() {
         let number = levels.len();
@@ -176,7 +194,7 @@ fn refined(
     let free = number >= 2 || number == coarsest;
     let side = level.width.max(level.height);
     for pass in 0..passes {
-        let used = free.then(|| Used::of(&field, &level, rare, coarsest - number));
+        let used = free.then(|| Used::of(&field, &level, rare, number));
         let settings = Pass {
             seed: ((number as u64) << 8) | pass as u64,
             backwards: pass % 2 == 1,

@@ -11,7 +11,7 @@ use crate::{
 /// together, which matters if too little is known for a coarser scale.
 const MOST_TRIED: usize = 48;
 const FEWEST_TRIED: usize = 4;
-const TRIED: usize = 1_000_000;
+const TRIED: usize = 250_000;
 
 /// Penalty for the most remote sources, as a multiple of their difference.
 const REMOTE: f32 = 2.0;
@@ -19,7 +19,7 @@ const REMOTE: f32 = 2.0;
 /// Fills the hole layer by layer: each pixel takes the centre of the source that best matches what is known
 /// or filled around it. Starting from any fixed colour would bias the search towards sources of that colour. The
 /// pixels of `seeds` get their offsets before all others.
-pub fn peel(level: &mut Level, seeds: &[(usize, Offset)], rare: &Rare, set: Set) -> Field {
+pub fn peel(level: &mut Level, number: usize, seeds: &[(usize, Offset)], rare: &Rare, set: Set) -> Field {
     let mut field = Field::new(level);
     let (width, region) = (level.width, level.region);
     let sources: Vec<usize> = (0..level.source.len()).filter(|&place| level.source[place]).collect();
@@ -49,7 +49,7 @@ pub fn peel(level: &mut Level, seeds: &[(usize, Offset)], rare: &Rare, set: Set)
                     let difference = target.difference(level, from_x, from_y, set).cost;
                     let remote = (difference as f32 * REMOTE * remoteness(level, offset)) as u32;
                     let cost =
-                        difference.saturating_add(remote).saturating_add(rare.costs[from_y * width + from_x]);
+                        difference.saturating_add(remote).saturating_add(rare.cost(number, from_x, from_y));
                     if cost < best_cost {
                         (best, best_cost) = (offset, cost);
                     }
