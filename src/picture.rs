@@ -30,6 +30,8 @@ pub struct Picture {
     colour: Colour,
     /// The Exif orientation that was applied to the stored picture.
     orientation: Orientation,
+    /// The file has a colour profile that could not be read.
+    profile_unread: bool,
 }
 
 /// The samples of a picture, row by row, channels interleaved.
@@ -75,7 +77,7 @@ impl Raw {
 impl Picture {
     /// A picture in the orientation in which it is stored.
     fn stored(image: DynamicImage, colour: Colour) -> Self {
-        Self { image, colour, orientation: Orientation::NoTransforms }
+        Self { image, colour, orientation: Orientation::NoTransforms, profile_unread: false }
     }
 
     /// Width in pixels.

@@ -6,6 +6,7 @@ const OTHER_KIND: &str =
     "the photo's colour profile is of another kind of colours than the answer's, and was left out";
 const TOO_LONG: &str =
     "the photo's colour profile is longer than the answer's format holds, and was left out";
+pub(super) const UNREAD: &str = "the photo's colour profile could not be read, and was left out";
 const NO_PLACE: &str =
     "the answer's format holds no colour space but an ICC profile; that of the photo was left out";
 

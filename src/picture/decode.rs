@@ -165,7 +165,24 @@ fn decode_png(bytes: &[u8]) -> Result<(Picture, Option<Vec<u8>>), Error> {
     let image = samples.into_image(width, height, colour.samples());
     let image = image.ok_or_else(|| Error::invalid("an unexpected colour type"))?;
     let exif = info.exif_metadata.as_ref().map(|exif| exif.to_vec());
-    Ok((Picture::stored(image, png_colour(info)), exif))
+    let mut picture = Picture::stored(image, png_colour(info));
+    // The decoder skips a profile that is broken or, decompressed, longer than the limit.
+    picture.profile_unread = info.icc_profile.is_none() && has_chunk(bytes, *b"iCCP");
+    Ok((picture, exif))
+}
+
+/// Whether a PNG has a chunk of this type before its pixels.
+fn has_chunk(png: &[u8], wanted: [u8; 4]) -> bool {
+    let mut rest = png.get(8..).unwrap_or_default();
+    while let (Some(length), Some(kind)) = (rest.first_chunk::<4>(), rest.get(4..8)) {
+        if kind == wanted || kind == b"IDAT" {
+            return kind == wanted;
+        }
+        // Length, type and checksum take 12 bytes.
+        let after = (u32::from_be_bytes(*length) as usize).saturating_add(12);
+        rest = rest.get(after..).unwrap_or_default();
+    }
+    false
 }
 
 fn png_colour(info: &png::Info) -> Colour {

@@ -84,12 +84,15 @@ pub fn encode(
     original: &Original,
     hole: &Mask,
 ) -> Result<Encoded, EncodeError> {
-    match (original.header.format, format) {
-        (_, OutputFormat::Png) => Ok(encode_png(&picture)),
-        (_, OutputFormat::WebP) => encode_webp(&picture),
-        (Format::Jpeg, OutputFormat::Jpeg) => patch_jpeg(original.file, picture, hole),
-        (_, OutputFormat::Jpeg) => encode_jpeg(&picture),
-    }
+    let unread = picture.profile_unread.then_some(colour::UNREAD);
+    let mut encoded = match (original.header.format, format) {
+        (_, OutputFormat::Png) => encode_png(&picture),
+        (_, OutputFormat::WebP) => encode_webp(&picture)?,
+        (Format::Jpeg, OutputFormat::Jpeg) => patch_jpeg(original.file, picture, hole)?,
+        (_, OutputFormat::Jpeg) => encode_jpeg(&picture)?,
+    };
+    encoded.warnings.extend(unread);
+    Ok(encoded)
 }
 
 fn patch_jpeg(original: &[u8], mut picture: Picture, hole: &Mask) -> Result<Encoded, EncodeError> {
