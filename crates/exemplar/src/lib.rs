@@ -67,7 +67,7 @@ const PASSES: [usize; 4] = [1, 2, 4, 8];
 const SEARCHED: usize = 60_000;
 const MOST_PASSES: usize = 6;
 
-/// The level in which lines are found: half size.
+/// The level in which lines are found: half size, if there is one.
 const TRACED: usize = 1;
 
 /// The longest side at which rarity is measured, in pixels.

@@ -18,9 +18,11 @@ pub struct Line {
     clean: [bool; 2],
 }
 
-/// The most lines, and the most places beside the hole that are compared pairwise.
+/// The most lines; the most places beside the hole that are compared pairwise; and the most pairs that are
+/// followed beyond their ends.
 const MOST_LINES: usize = 12;
 const MOST_ENDS: usize = 128;
+const MOST_FOLLOWED: usize = 48;
 /// How much of the gradients around an end must have the same direction, from 0 to 1; and the least sum of
 /// squared differences from the mean colour in the patch there.
 const COHERENCE: f32 = 0.6;
@@ -61,26 +63,46 @@ struct End {
     strength: f32,
 }
 
+/// Two ends that may be those of one line.
+struct Pair {
+    /// 0 for ends that are alike and face each other.
+    unlike: f32,
+    /// The ends, moved to the middle of the line.
+    from: [f32; 2],
+    to: [f32; 2],
+    /// The ends, the direction and the distance from the first to the second, and their profiles.
+    ends: [[f32; 2]; 2],
+    unit: [f32; 2],
+    length: f32,
+    near: [Profile; 2],
+}
+
 /// Mean colours across a line, every half pixel.
 type Profile = [[f32; 3]; ACROSS];
 
 /// The lines that the hole interrupts, best first.
 pub fn lines(level: &Level) -> Vec<Line> {
     let ends = ends(level);
-    let mut found = Vec::new();
+    let mut pairs: Vec<Pair> = Vec::new();
     for (number, from) in ends.iter().enumerate() {
-        found.extend(ends[number + 1..].iter().filter_map(|to| joined(level, from, to)));
+        pairs.extend(ends[number + 1..].iter().filter_map(|to| pair(level, from, to)));
     }
-    found.sort_by(|a, b| a.0.total_cmp(&b.0));
+    pairs.sort_by(|a, b| a.unlike.total_cmp(&b.unlike));
     let mut lines: Vec<Line> = Vec::new();
-    for (_, line) in found {
+    let mut followed = 0;
+    for pair in pairs {
         let near = |a: [f32; 2], b: [f32; 2]| (a[0] - b[0]).abs().max((a[1] - b[1]).abs()) < APART;
         let is_new = |other: &Line| {
-            [other.from, other.to].iter().all(|&end| !near(line.from, end) && !near(line.to, end))
+            [other.from, other.to].iter().all(|&end| !near(pair.from, end) && !near(pair.to, end))
         };
-        if lines.len() < MOST_LINES && lines.iter().all(is_new) {
-            lines.push(line);
+        if !lines.iter().all(is_new) {
+            continue;
         }
+        if lines.len() == MOST_LINES || followed == MOST_FOLLOWED {
+            break;
+        }
+        followed += 1;
+        lines.extend(pair.followed(level));
     }
     lines
 }
@@ -145,8 +167,8 @@ fn end(level: &Level, x: usize, y: usize) -> Option<End> {
     Some(End { at: [x as f32, y as f32], direction, strength })
 }
 
-/// The line between two ends, and how unlike its ends are, if it is one that the hole interrupts.
-fn joined(level: &Level, from: &End, to: &End) -> Option<(f32, Line)> {
+/// Two ends, if what is between them may be a line that the hole interrupts.
+fn pair(level: &Level, from: &End, to: &End) -> Option<Pair> {
     let way = [to.at[0] - from.at[0], to.at[1] - from.at[1]];
     let length = (way[0] * way[0] + way[1] * way[1]).sqrt();
     if length < SHORTEST {
@@ -158,8 +180,8 @@ fn joined(level: &Level, from: &End, to: &End) -> Option<(f32, Line)> {
     if aligned(from).min(aligned(to)) < ALIGNED || !is_interrupted(level, from.at, unit, length) {
         return None;
     }
-    let back = unit.map(|way| -way);
-    let near = [profile(level, from.at, unit, back, ALONG)?, profile(level, to.at, unit, unit, ALONG)?];
+    let ends = [from.at, to.at];
+    let near = [profile(level, ends[0], unit, -1, ALONG)?, profile(level, ends[1], unit, 1, ALONG)?];
     if apart(&near[0], &near[1]) > COLOUR {
         return None;
     }
@@ -167,18 +189,30 @@ fn joined(level: &Level, from: &End, to: &End) -> Option<(f32, Line)> {
     if unlike > UNLIKE {
         return None;
     }
-    let beyond = length as i32 / 2 + 2;
-    let clean = [
-        is_clean(level, from.at, unit, back, &near[0], beyond),
-        is_clean(level, to.at, unit, unit, &near[1], beyond),
-    ];
-    if clean == [false; 2] {
-        return None;
-    }
     let beside = |at: [f32; 2], by: f32| [at[0] - unit[1] * by, at[1] + unit[0] * by];
     let middle = middle(&near[0]);
-    let line = Line { from: beside(from.at, middle), to: beside(to.at, middle + shift as f32 / 2.0), clean };
-    Some((unlike + 4.0 * askew, line))
+    let (from, to) = (beside(from.at, middle), beside(to.at, middle + shift as f32 / 2.0));
+    Some(Pair { unlike: unlike + 4.0 * askew, from, to, ends, unit, length, near })
+}
+
+impl Pair {
+    /// The line, if it goes on undisturbed on one side at least, as far as it is copied.
+    fn followed(&self, level: &Level) -> Option<Line> {
+        let clean = [(0, -1), (1, 1)].map(|(end, sign)| {
+            (0..self.length as i32 / 2 + 2).all(|step| {
+                let here = profile(level, self.ends[end], self.unit, sign, step..=step + 1);
+                here.is_some_and(|here| goes_on(&self.near[end], &here))
+            })
+        });
+        (clean != [false; 2]).then_some(Line { from: self.from, to: self.to, clean })
+    }
+}
+
+/// Whether a line with one profile goes on with another, and nothing else is in its way.
+fn goes_on(near: &Profile, here: &Profile) -> bool {
+    let alike =
+        unlikeness(near, here).is_some_and(|(unlike, shift)| unlike <= UNLIKE_BEYOND && shift.abs() <= DRIFT);
+    alike && apart(near, here) <= COLOUR
 }
 
 /// Whether the hole lies between two ends, and is not drawn along the line: who erases a cable does not want
@@ -202,13 +236,13 @@ fn is_interrupted(level: &Level, from: [f32; 2], unit: [f32; 2], length: f32) ->
     2 * (to_side(1.0) + to_side(-1.0) + 1) >= long
 }
 
-/// The profile across a line of direction `unit` at `at`: the mean over so many pixels `outwards`, as far as
-/// they are known. `None` if there are none.
+/// The profile across a line of direction `unit` at `at`: the mean over so many pixels along it, where they are
+/// known. They are counted backwards if `sign` is -1. `None` if none is known.
 fn profile(
     level: &Level,
     at: [f32; 2],
     unit: [f32; 2],
-    outwards: [f32; 2],
+    sign: i32,
     along: std::ops::RangeInclusive<i32>,
 ) -> Option<Profile> {
     let mut profile = [[0.0; 3]; ACROSS];
@@ -216,8 +250,9 @@ fn profile(
         let across = (number as f32 - HALF as f32) / 2.0;
         let mut known = 0.0;
         for step in along.clone() {
-            let x = at[0] + outwards[0] * step as f32 - unit[1] * across;
-            let y = at[1] + outwards[1] * step as f32 + unit[0] * across;
+            let step = (sign * step) as f32;
+            let x = at[0] + unit[0] * step - unit[1] * across;
+            let y = at[1] + unit[1] * step + unit[0] * across;
             if let Some(here) = interpolated(level, x, y) {
                 (0..3).for_each(|i| colour[i] += here[i]);
                 known += 1.0;
@@ -299,22 +334,6 @@ fn covariance(a: &[[f32; 3]], b: &[[f32; 3]]) -> f32 {
         a.iter().zip(b).map(|(a, b)| (a[i] - mean_a) * (b[i] - mean_b)).sum::<f32>() / count
     };
     of(0) + of(1) + of(2)
-}
-
-/// Whether the line goes on beyond an end as it is at the end, with nothing else in its way.
-fn is_clean(
-    level: &Level,
-    at: [f32; 2],
-    unit: [f32; 2],
-    outwards: [f32; 2],
-    near: &Profile,
-    length: i32,
-) -> bool {
-    (0..length).all(|step| {
-        let Some(here) = profile(level, at, unit, outwards, step..=step + 1) else { return false };
-        let Some((unlike, shift)) = unlikeness(near, &here) else { return false };
-        unlike <= UNLIKE_BEYOND && shift.abs() <= DRIFT && apart(near, &here) <= COLOUR
-    })
 }
 
 /// For the pixels on the lines, the offsets that copy along them, in a level `scale` times the size of that in
