@@ -97,7 +97,8 @@ class Replica:
 
     async def answers(self) -> int:
         """How many requests it has answered, well or badly, as it counts them itself."""
-        return int(await self._counted("nv_inference_request_success{"))
+        counts = ("nv_inference_request_success{", "nv_inference_request_failure{")
+        return int(sum([await self._counted(name) for name in counts]))
 
     async def _counted(self, name: str) -> float:
         url = f"http://{HOST}:{self._ports.metrics}/metrics"
