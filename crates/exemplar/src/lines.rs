@@ -167,14 +167,19 @@ fn end(level: &Level, x: usize, y: usize) -> Option<End> {
     Some(End { at: [x as f32, y as f32], direction, strength })
 }
 
+/// The direction and the distance from one place to another.
+fn way(from: [f32; 2], to: [f32; 2]) -> ([f32; 2], f32) {
+    let way = [to[0] - from[0], to[1] - from[1]];
+    let length = (way[0] * way[0] + way[1] * way[1]).sqrt();
+    (way.map(|way| way / length), length)
+}
+
 /// Two ends, if what is between them may be a line that the hole interrupts.
 fn pair(level: &Level, from: &End, to: &End) -> Option<Pair> {
-    let way = [to.at[0] - from.at[0], to.at[1] - from.at[1]];
-    let length = (way[0] * way[0] + way[1] * way[1]).sqrt();
+    let (unit, length) = way(from.at, to.at);
     if length < SHORTEST {
         return None;
     }
-    let unit = way.map(|way| way / length);
     let aligned = |end: &End| (end.direction[0] * unit[0] + end.direction[1] * unit[1]).abs();
     let askew = 2.0 - aligned(from) - aligned(to);
     if aligned(from).min(aligned(to)) < ALIGNED || !is_interrupted(level, from.at, unit, length) {
@@ -314,13 +319,16 @@ fn apart(a: &Profile, b: &Profile) -> f32 {
 /// 1 - the correlation of two profiles, where they fit best, and by how many half pixels the second is shifted
 /// there. `None` if there is not enough in them.
 fn unlikeness(a: &Profile, b: &Profile) -> Option<(f32, i32)> {
-    let middle = &a[SHIFT..ACROSS - SHIFT];
+    let a = &a[SHIFT..ACROSS - SHIFT];
+    let variance = covariance(a, a);
+    if variance < LEAST_VARIANCE {
+        return None;
+    }
     let shifts = -(SHIFT as i32)..=SHIFT as i32;
     let unlike = shifts.filter_map(|shift| {
-        let other = &b[SHIFT.wrapping_add_signed(shift as isize)..][..middle.len()];
-        let product = covariance(middle, middle).min(covariance(other, other));
-        let both = (covariance(middle, middle) * covariance(other, other)).sqrt();
-        (product >= LEAST_VARIANCE).then(|| (1.0 - covariance(middle, other) / both, shift))
+        let b = &b[SHIFT.wrapping_add_signed(shift as isize)..][..a.len()];
+        let other = covariance(b, b);
+        (other >= LEAST_VARIANCE).then(|| (1.0 - covariance(a, b) / (variance * other).sqrt(), shift))
     });
     unlike.min_by(|a, b| a.0.total_cmp(&b.0))
 }
@@ -340,24 +348,23 @@ fn covariance(a: &[[f32; 3]], b: &[[f32; 3]]) -> f32 {
 /// which the lines were found.
 pub fn seeds(lines: &[Line], level: &Level, scale: f32) -> Vec<(usize, Offset)> {
     let region = level.region;
+    let width = (WIDTH * scale).max(LEAST_WIDTH);
     let mut seeds = Vec::new();
     let mut seeded = vec![false; level.target.len()];
     for line in lines {
         // Pixels' centres keep their place.
         let [from, to] = [line.from, line.to].map(|at| at.map(|at| (at + 0.5) * scale - 0.5));
-        let way = [to[0] - from[0], to[1] - from[1]];
-        let length = (way[0] * way[0] + way[1] * way[1]).sqrt();
-        let unit = way.map(|way| way / length);
+        let (unit, length) = way(from, to);
+        // Each half from its own side, or both from the same half beyond one end.
+        let half = length / 2.0 + 1.0;
         for place in (0..level.target.len()).filter(|&place| level.target[place]) {
             let (x, y) = region.pixel(place);
             let (right, down) = (x as f32 - from[0], y as f32 - from[1]);
             let along = right * unit[0] + down * unit[1];
             let across = (down * unit[0] - right * unit[1]).abs();
-            if seeded[place] || across > (WIDTH * scale).max(LEAST_WIDTH) || along < 0.0 || along > length {
+            if seeded[place] || across > width || along < 0.0 || along > length {
                 continue;
             }
-            // Each half from its own side, or both from the same half beyond one end.
-            let half = length / 2.0 + 1.0;
             let by = match (line.clean, along < length / 2.0) {
                 ([true, _], true) => -half,
                 ([_, true], false) => half,
