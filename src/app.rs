@@ -133,8 +133,9 @@ impl App {
         let (ending, ends) = watch::channel(Stop::No);
         let follow = tokio::spawn(follow(self.files, Arc::clone(&self.service), self.tls.clone()));
         let upkeep = tokio::spawn(upkeep(self.metrics.clone(), Arc::clone(&self.service)));
-        let api = Listener { socket: self.api, tls: self.tls, idle: self.idle, name: "api" };
-        let admin = Listener { socket: self.admin, tls: None, idle: self.idle, name: "admin" };
+        let [name, admin_name] = http::LISTENERS;
+        let api = Listener { socket: self.api, tls: self.tls, idle: self.idle, name };
+        let admin = Listener { socket: self.admin, tls: None, idle: self.idle, name: admin_name };
         let api = http::serve_api(api, Arc::clone(&self.service), ends.clone());
         let admin = http::serve_admin(admin, Arc::clone(&self.service), self.metrics, ends);
         let (service, drain) = (self.service, self.drain);

@@ -24,6 +24,6 @@ pub use cors::Origins;
 pub use limit::Limits;
 pub use pages::Pages;
 pub use routes::{Service, admin, routes};
-pub use serve::{Listener, Stop, serve};
+pub use serve::{LISTENERS, Listener, Stop, serve};
 pub use start::{serve_admin, serve_api};
 pub use tls::Tls;

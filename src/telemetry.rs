@@ -20,8 +20,9 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 /// Histogram buckets, in seconds.
 const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0];
 
-/// How long to keep exporting a gauge that is no longer set, such as those of a removed replica.
-const STALE: Duration = Duration::from_mins(5);
+/// How long to keep exporting a gauge that is no longer set: those of a removed replica must go, or it would count as
+/// ready for as long. Every gauge is set at each scrape.
+const STALE: Duration = Duration::from_secs(1);
 
 /// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -143,4 +144,24 @@ fn begin_at_zero() {
 /// Updates this process's metrics: memory, file descriptors, CPU time.
 pub fn measure_process() {
     metrics_process::Collector::default().collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gauge_that_is_no_longer_set_goes_and_one_that_is_stays() {
+        let handle = metrics().unwrap();
+        let scraped = || {
+            metrics::gauge!("test_kept").increment(0);
+            handle.render()
+        };
+        metrics::gauge!("test_kept").set(3.0);
+        metrics::gauge!("test_gone").set(1.0);
+        assert!(scraped().contains("test_gone 1"));
+        std::thread::sleep(STALE + Duration::from_millis(200));
+        let later = scraped();
+        assert!(later.contains("test_kept 3") && !later.contains("test_gone"), "{later}");
+    }
 }

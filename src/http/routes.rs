@@ -30,6 +30,7 @@ use super::{
     limit::Limits,
     pages::{self, Pages},
     reply::{self, Answer, Context, Liveness, Readiness},
+    serve::measure_connections,
 };
 use crate::{
     gate::{Budget, Reservation},
@@ -148,6 +149,7 @@ fn measure(service: &Service) {
         set("lacuna_replica_ejected", number(replica.ejected));
         set("lacuna_replica_in_flight", replica.in_flight as f64);
     }
+    measure_connections();
     telemetry::measure_process();
 }
 

@@ -161,6 +161,16 @@ async fn accept(
     Ok((stream, peer, place))
 }
 
+/// The names of the listeners in the metrics: of the API and of the admin address.
+pub const LISTENERS: [&str; 2] = ["api", "admin"];
+
+/// Sets the gauges of open connections, for a scrape.
+pub fn measure_connections() {
+    for listener in LISTENERS {
+        metrics::gauge!("lacuna_connections", "listener" => listener).increment(0);
+    }
+}
+
 /// Counts an open connection in the metrics until dropped.
 struct Connected(metrics::Gauge);
 
