@@ -10,7 +10,7 @@ mod matches;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use image::DynamicImage;
 use rayon::prelude::*;
@@ -49,33 +49,64 @@ pub struct Colour {
 
 /// Encodes a picture as a PNG file. Floating-point samples are reduced to 16 bits.
 pub fn encode(image: &DynamicImage, colour: &Colour) -> Vec<u8> {
-    let image = match image {
+    Strips::default().finish(image, colour)
+}
+
+/// The strips of a picture that are encoded already, while other parts of it are still to change.
+#[derive(Debug, Default)]
+pub struct Strips(Vec<Option<Strip>>);
+
+impl Strips {
+    /// Encodes the strips in which nothing will change: `is_final` is asked about ranges of rows.
+    pub fn of(image: &DynamicImage, is_final: impl Fn(Range<u32>) -> bool + Sync) -> Self {
+        let image = supported(image);
+        let rows = Rows::of(&image);
+        let encode = |strip: Range<usize>| {
+            // The filter of the first row depends on the row above.
+            let read = strip.start.saturating_sub(1) as u32..strip.end as u32;
+            is_final(read).then(|| rows.strip(strip))
+        };
+        Self(rows.strips().into_par_iter().map(encode).collect())
+    }
+
+    /// Encodes the other strips, and puts all together to a PNG file. `image` has the size and kind of the one
+    /// that these strips are of.
+    pub fn finish(self, image: &DynamicImage, colour: &Colour) -> Vec<u8> {
+        let image = supported(image);
+        let rows = Rows::of(&image);
+        let ranges = rows.strips();
+        let mut encoded = self.0;
+        encoded.resize_with(ranges.len(), || None);
+        let encode =
+            |(strip, range): (Option<Strip>, Range<usize>)| strip.unwrap_or_else(|| rows.strip(range));
+        let strips: Vec<Strip> = match ranges.len() {
+            1 => encoded.into_iter().zip(ranges).map(encode).collect(),
+            _ => encoded.into_par_iter().zip(ranges).map(encode).collect(),
+        };
+
+        let length: usize = strips.iter().map(|strip| strip.chunk.len()).sum();
+        let mut png = Vec::with_capacity(length + 1024 + colour.icc.as_ref().map_or(0, Vec::len));
+        png.extend(b"\x89PNG\r\n\x1a\n");
+        write_header(&mut png, &image);
+        write_colour(&mut png, colour);
+        let mut checksum = 1;
+        for strip in strips {
+            checksum = adler32::adler32_combine(checksum, strip.checksum, strip.length as u64);
+            png.extend(strip.chunk);
+        }
+        write_chunk(&mut png, *b"IDAT", &[&LAST_BLOCK, &checksum.to_be_bytes()]);
+        write_chunk(&mut png, *b"IEND", &[]);
+        png
+    }
+}
+
+/// The picture with samples that PNG can hold.
+fn supported(image: &DynamicImage) -> Cow<'_, DynamicImage> {
+    match image {
         DynamicImage::ImageRgb32F(_) => Cow::Owned(DynamicImage::ImageRgb16(image.to_rgb16())),
         DynamicImage::ImageRgba32F(_) => Cow::Owned(DynamicImage::ImageRgba16(image.to_rgba16())),
         other => Cow::Borrowed(other),
-    };
-    let rows = Rows::of(&image);
-    let strips: Vec<Strip> = if rows.data.len() <= STRIP {
-        vec![rows.strip(0, rows.count)]
-    } else {
-        let high = STRIP.div_ceil(rows.stride + 1);
-        let starts: Vec<usize> = (0..rows.count).step_by(high).collect();
-        starts.into_par_iter().map(|start| rows.strip(start, rows.count.min(start + high))).collect()
-    };
-
-    let length: usize = strips.iter().map(|strip| strip.chunk.len()).sum();
-    let mut png = Vec::with_capacity(length + 1024 + colour.icc.as_ref().map_or(0, Vec::len));
-    png.extend(b"\x89PNG\r\n\x1a\n");
-    write_header(&mut png, &image);
-    write_colour(&mut png, colour);
-    let mut checksum = 1;
-    for strip in strips {
-        checksum = adler32::adler32_combine(checksum, strip.checksum, strip.length as u64);
-        png.extend(strip.chunk);
     }
-    write_chunk(&mut png, *b"IDAT", &[&LAST_BLOCK, &checksum.to_be_bytes()]);
-    write_chunk(&mut png, *b"IEND", &[]);
-    png
 }
 
 /// A picture's samples as rows of bytes in native byte order.
@@ -90,6 +121,7 @@ struct Rows<'a> {
 }
 
 /// Rows that have been filtered and deflated.
+#[derive(Debug)]
 struct Strip {
     /// The complete IDAT chunk.
     chunk: Vec<u8>,
@@ -122,7 +154,13 @@ impl<'a> Rows<'a> {
         Cow::Owned(samples.iter().flat_map(|&bytes| u16::from_ne_bytes(bytes).to_be_bytes()).collect())
     }
 
-    fn strip(&self, start: usize, end: usize) -> Strip {
+    /// The ranges of rows that are encoded independently.
+    fn strips(&self) -> Vec<Range<usize>> {
+        let high = if self.data.len() <= STRIP { self.count } else { STRIP.div_ceil(self.stride + 1) };
+        (0..self.count).step_by(high).map(|start| start..self.count.min(start + high)).collect()
+    }
+
+    fn strip(&self, Range { start, end }: Range<usize>) -> Strip {
         let filtered = self.filter(start, end);
         let header: &[u8] = if start == 0 { &ZLIB_HEADER } else { &[] };
         let deflated = deflate::deflate(&filtered);

@@ -202,6 +202,28 @@ fn the_bytes_do_not_depend_on_the_number_of_cores() {
 }
 
 #[test]
+fn strips_encoded_ahead_give_the_same_file() {
+    let before = DynamicImage::from(photo(1_500, 1_100));
+    let rows = Rows::of(&before).strips();
+    let (first, second) = (rows[0].end as u32, rows[1].end as u32);
+    // In the middle of a strip, in its last row, and in its first.
+    for changed in [first / 2..first / 2 + 1, first - 1..first, first..first + 1, 3..second, 0..1_100] {
+        let mut after = before.to_rgb8();
+        for y in changed.clone() {
+            (0..1_500).for_each(|x| after.put_pixel(x, y, Rgb([x as u8, 0, 255])));
+        }
+        let after = DynamicImage::from(after);
+        let strips = Strips::of(&before, |rows| rows.end <= changed.start || rows.start >= changed.end);
+        let ahead = strips.0.iter().flatten().count();
+        assert_eq!(ahead == 0, changed.len() == 1_100, "{changed:?}");
+        assert!(
+            strips.finish(&after, &Colour::default()) == encode(&after, &Colour::default()),
+            "{changed:?}"
+        );
+    }
+}
+
+#[test]
 fn the_colour_space_is_written_before_the_pixels() {
     let profile: Vec<u8> = (0..40_000_u32).map(|i| ((i * i) >> 9) as u8).collect();
     let colour = Colour {
