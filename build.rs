@@ -9,7 +9,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile([PROTO], ["proto"])?;
     let out = env::var("OUT_DIR")?;
 
-    tonic_prost_build::configure().build_server(false).bytes(".").compile_fds(descriptors.clone())?;
+    tonic_prost_build::configure()
+        .build_server(false)
+        .bytes(".")
+        .codec_path("crate::triton::codec::Codec")
+        .compile_fds(descriptors.clone())?;
 
     // The tests answer as Triton does from a server of their own; the gateway has no use for it.
     let stand_in = Path::new(&out).join("stand_in");

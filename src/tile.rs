@@ -10,7 +10,7 @@ use fast_image_resize::{
     images::{TypedImage, TypedImageRef},
     pixels::{U8, U8x3, U8x4},
 };
-use ndarray::{Array2, Array3, Axis};
+use ndarray::{Array2, Array3, ArrayView3, Axis};
 
 use crate::{
     geometry::Rect,
@@ -51,14 +51,21 @@ pub fn cut(picture: &Picture, open: &Mask, window: &Window) -> Tile {
 
 /// The core of an unscaled window, RGB in row order, from the model's output `[S, S, 3]`. For scaled windows
 /// see [`enlarged`].
-pub fn uncut(fill: &Array3<u8>, window: &Window) -> Vec<u8> {
+pub fn uncut(fill: &[u8], window: &Window) -> Vec<u8> {
     let (left, top) = padding(window.content(), window.side);
     let (source, core) = (window.source, window.core);
-    part(fill, (left + core.x - source.x, top + core.y - source.y), (core.width, core.height))
+    let start = (left + core.x - source.x, top + core.y - source.y);
+    part(output(fill, window), start, (core.width, core.height))
+}
+
+/// The model's output for `window`, `[S, S, 3]`.
+fn output<'a>(fill: &'a [u8], window: &Window) -> ArrayView3<'a, u8> {
+    let side = window.side as usize;
+    ArrayView3::from_shape((side, side, 3), fill).expect("its length was checked. This is a bug.")
 }
 
 /// Crops a square `[S, S, channels]`; the result is in row order.
-fn part(square: &Array3<u8>, (x, y): (u32, u32), (width, height): (u32, u32)) -> Vec<u8> {
+fn part(square: ArrayView3<'_, u8>, (x, y): (u32, u32), (width, height): (u32, u32)) -> Vec<u8> {
     let channels = square.len_of(Axis(2));
     let mut part = Vec::with_capacity(width as usize * height as usize * channels);
     for row in square.outer_iter().skip(y as usize).take(height as usize) {

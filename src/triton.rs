@@ -2,6 +2,7 @@
 
 mod address;
 mod call;
+mod codec;
 mod error;
 mod outlier;
 mod pool;
@@ -21,6 +22,7 @@ pub use tile::{SEGMENTER_SIDE, Tile};
 
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
+use bytes::Bytes;
 use ndarray::{Array2, Array3, Axis};
 use tokio::time::Instant;
 use tonic::transport::{Certificate, Identity};
@@ -34,7 +36,7 @@ use crate::process::unreadable;
 /// # Errors
 /// What is wrong with the message.
 #[doc(hidden)]
-pub fn check_answer(message: &[u8], output: &'static str, shape: [usize; 4]) -> Result<Vec<u8>, String> {
+pub fn check_answer(message: &[u8], output: &'static str, shape: [usize; 4]) -> Result<Bytes, String> {
     let answer = prost::Message::decode(message).map_err(|error: prost::DecodeError| error.to_string())?;
     Call { model: "", inputs: vec![], output, shape }.output(answer)
 }
@@ -98,11 +100,11 @@ impl Models {
         self.pool.serves(&self.inpaint)
     }
 
-    /// The image of `tile` with its hole filled, `[S, S, 3]` RGB, and where it ran.
+    /// The image of `tile` with its hole filled, `[S, S, 3]` RGB in row-major order, and where it ran.
     ///
     /// # Errors
     /// See [`Error`]; a response of the wrong shape is [`Error::Failed`].
-    pub async fn inpaint(&self, tile: Tile, deadline: Instant) -> Result<(Array3<u8>, Origin), Error> {
+    pub async fn inpaint(&self, tile: Tile, deadline: Instant) -> Result<(Bytes, Origin), Error> {
         let (height, width, _) = tile.image.dim();
         let call = Call {
             model: &self.inpaint,
@@ -113,9 +115,7 @@ impl Models {
             output: "output",
             shape: [1, height, width, 3],
         };
-        let (output, origin) = self.pool.infer(call, deadline).await?;
-        let filled = Array3::from_shape_vec((height, width, 3), output);
-        Ok((filled.expect("its length was checked. This is a bug."), origin))
+        self.pool.infer(call, deadline).await
     }
 
     /// The alpha matte `[1024, 1024]` of the subject of an RGB image `[1024, 1024, 3]`, and where it ran.
@@ -131,7 +131,7 @@ impl Models {
             shape: [1, side, side, 1],
         };
         let (alpha, origin) = self.pool.infer(call, deadline).await?;
-        let alpha = Array2::from_shape_vec((side, side), alpha);
+        let alpha = Array2::from_shape_vec((side, side), alpha.into());
         Ok((alpha.expect("its length was checked. This is a bug."), origin))
     }
 }

@@ -3,9 +3,9 @@
 use rayon::prelude::*;
 
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, pixels::U8x3};
-use ndarray::{Array3, Axis};
+use ndarray::Axis;
 
-use super::{HOLE, padding, part, resize};
+use super::{HOLE, output, padding, part, resize};
 use crate::{geometry::Rect, mask::Mask, picture::Picture, triton::Tile, window::Window};
 
 /// The core of a scaled window, RGB in row order, from what the model was shown of `picture` and its output
@@ -14,12 +14,12 @@ use crate::{geometry::Rect, mask::Mask, picture::Picture, triton::Tile, window::
 /// An enlarged fill is softer than its surroundings. So each of its pixels gets the detail (the photo minus
 /// its own reduction to the model's scale) of the known place that looks most like it at that scale. Colours
 /// and shapes remain the model's, whichever model it is.
-pub fn enlarged(picture: &Picture, open: &Mask, shown: Tile, fill: &Array3<u8>, window: &Window) -> Vec<u8> {
+pub fn enlarged(picture: &Picture, open: &Mask, shown: Tile, fill: &[u8], window: &Window) -> Vec<u8> {
     let (source, core, size) = (window.source, window.core, window.content());
     let start = padding(size, window.side);
-    let hole = part(&shown.mask.insert_axis(Axis(2)), start, size);
-    let mut small = part(&shown.image, start, size);
-    let filled = part(fill, start, size);
+    let hole = part(shown.mask.insert_axis(Axis(2)).view(), start, size);
+    let mut small = part(shown.image.view(), start, size);
+    let filled = part(output(fill, window), start, size);
     let pixels = small.as_chunks_mut::<3>().0.iter_mut().zip(filled.as_chunks::<3>().0);
     pixels.zip(&hole).filter(|(_, hole)| **hole == HOLE).for_each(|((pixel, filled), _)| *pixel = *filled);
     let origins = exemplar::origins(&exemplar::Picture {
@@ -85,7 +85,6 @@ mod tests {
     };
 
     use image::{ImageFormat, RgbImage};
-    use ndarray::Array3;
 
     use super::*;
     use crate::{
@@ -122,7 +121,7 @@ mod tests {
         let windows = window::plan(&open);
         assert!(windows.len() == 1 && windows[0].is_scaled(), "{windows:?}");
         let side = windows[0].side as usize;
-        let plain = Array3::from_elem((side, side, 3), 131);
+        let plain = vec![131; side * side * 3];
         let core = windows[0].core;
         let shown = tile::cut(&picture, &open, &windows[0]);
         let fill = enlarged(&picture, &open, shown, &plain, &windows[0]);

@@ -67,7 +67,7 @@ impl Call<'_> {
     }
 
     /// The elements of the output, which is found by its name, or what is wrong with the response.
-    pub fn output(&self, answer: ModelInferResponse) -> Result<Vec<u8>, String> {
+    pub fn output(&self, answer: ModelInferResponse) -> Result<Bytes, String> {
         let wanted = self.output;
         let at = answer.outputs.iter().position(|output| output.name == wanted).ok_or_else(|| {
             let names: Vec<_> = answer.outputs.iter().map(|output| output.name.as_str()).collect();
@@ -82,7 +82,7 @@ impl Call<'_> {
         }
         let length: usize = self.shape.iter().product();
         match answer.raw_output_contents.into_iter().nth(at) {
-            Some(data) if data.len() == length => Ok(Vec::from(data)),
+            Some(data) if data.len() == length => Ok(data),
             Some(data) => Err(format!("output '{wanted}' has {} bytes, not {length}", data.len())),
             None => Err(format!("output '{wanted}' has no bytes")),
         }

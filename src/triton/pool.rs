@@ -8,6 +8,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use serde::Serialize;
 use tokio::{
     net::lookup_host,
@@ -107,7 +108,15 @@ impl Pool {
     /// Calls have no side effects, so they are retried on another replica, within the retry budget: whenever
     /// one cannot be reached, once after one was full or failed, and once after one has taken half of the
     /// time that was left.
-    pub(super) async fn infer(&self, call: Call<'_>, deadline: Instant) -> Result<(Vec<u8>, Origin), Error> {
+    pub(super) async fn infer(&self, call: Call<'_>, deadline: Instant) -> Result<(Bytes, Origin), Error> {
+        let _slot = match self.0.calls.get(call.model) {
+            Some(slots) => Some(
+                timeout_at(deadline, slots.take())
+                    .await
+                    .map_err(|_| Error::Timeout("all replicas were busy until the deadline".to_owned()))?,
+            ),
+            None => None,
+        };
         self.earn_retry();
         let mut tried: Vec<SocketAddr> = Vec::new();
         let mut last = Error::Unavailable(format!("no replica serves '{}'", call.model));

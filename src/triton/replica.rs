@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use hyper_util::client::legacy::connect::HttpConnector;
 use schemars::JsonSchema;
@@ -49,6 +50,9 @@ const MAX_ANSWER: usize = 16 << 20;
 /// HTTP/2 flow-control windows, in bytes: a response arrives without waiting for a window update.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 64 << 20;
+/// The largest HTTP/2 frame accepted, in bytes. At the default of 16 KiB, an answer takes two hundred frames with
+/// a read each.
+const FRAME: u32 = 1 << 20;
 /// The TCP user timeout, so that a silent partition costs seconds, and the HTTP/2 keep-alive. By default,
 /// Triton closes connections with more frequent pings as abusive; the probes are traffic enough otherwise.
 const UNRECEIVED: Duration = Duration::from_secs(5);
@@ -122,7 +126,8 @@ impl Replica {
             .keep_alive_timeout(KEEP_ALIVE_ANSWER)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW);
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(FRAME);
         if name.tls {
             let mut config = ClientTlsConfig::new().domain_name(name.host.clone());
             config = match &tls.ca {
@@ -289,7 +294,7 @@ impl Replica {
 
     /// One attempt at `call`. Gives up when the replica no longer answers probes, so that the call can be
     /// retried elsewhere.
-    pub async fn attempt(&self, call: &Call<'_>, deadline: Instant) -> Result<Vec<u8>, Attempt> {
+    pub async fn attempt(&self, call: &Call<'_>, deadline: Instant) -> Result<Bytes, Attempt> {
         let _counted = Counted::new(&self.in_flight);
         let mut trial = Trial::begin(self, call.model);
         let fair = deadline.saturating_duration_since(Instant::now()) >= FAIR;
@@ -316,7 +321,7 @@ impl Replica {
     }
 
     /// Counts the failures that are the replica's own. A timeout is if the call began with a `fair` time.
-    fn note(&self, model: &str, outcome: &Result<Vec<u8>, Attempt>, fair: bool) {
+    fn note(&self, model: &str, outcome: &Result<Bytes, Attempt>, fair: bool) {
         let now = Instant::now();
         let mut outliers = self.outliers();
         let outlier = outliers.entry(model.to_owned()).or_insert_with(|| Outlier::new(now));
