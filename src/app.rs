@@ -74,6 +74,7 @@ impl App {
         let limits = http::Limits::new(config.rate_redis.as_deref(), config.rate_redis_fail == Fail::Closed)?;
         let gate = Gate::new(Limits {
             workers: config.max_concurrent.into(),
+            cores: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
             queue: config.max_queue.into(),
             decoded: u64::from(config.max_decoded_mb.get()) << 20,
         });

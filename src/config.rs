@@ -147,8 +147,8 @@ pub struct Config {
     #[arg(value_parser = clap::value_parser!(u64).range(65_536..=MOST_PIXELS))]
     pub max_pixels: u64,
 
-    /// Photos processed at once
-    #[arg(long, env = "LACUNA_MAX_CONCURRENT", value_name = "LACUNA_MAX_CONCURRENT", default_value = "8")]
+    /// Photos processed at once, including those that wait for Triton; steps on the CPU are limited to the cores
+    #[arg(long, env = "LACUNA_MAX_CONCURRENT", value_name = "LACUNA_MAX_CONCURRENT", default_value = "32")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub max_concurrent: u16,
 

@@ -1,8 +1,12 @@
 //! Admission: how much may be worked on at once, how much may wait, and how many bytes all of it takes.
+//!
+//! A photo at work holds its permit, which counts its decoded bytes, from start to end. Meanwhile its steps take
+//! [`Slots`] of two kinds: of the CPU, one per core, and of Triton, as many as the replicas can use. No step holds
+//! both, so neither cores nor replicas idle while photos wait for the other.
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -13,8 +17,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The limits of a [`Gate`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Photos at work at once; at least one.
+    /// Photos at work at once, including those that wait for Triton; at least one.
     pub workers: usize,
+    /// Steps on the CPU at once; at least one.
+    pub cores: usize,
     /// Photos that wait for their turn.
     pub queue: usize,
     /// Decoded bytes of all photos at work.
@@ -30,6 +36,7 @@ pub struct Gate {
     workers: Arc<Semaphore>,
     /// One permit for each [`GRAIN`] of decoded bytes.
     decoded: Arc<Semaphore>,
+    cpu: Arc<Slots>,
     /// Moving average of the time a photo is at work, in microseconds.
     usual: Arc<AtomicU64>,
 }
@@ -43,8 +50,16 @@ pub struct Permit {
     _place: OwnedSemaphorePermit,
     _worker: OwnedSemaphorePermit,
     _decoded: OwnedSemaphorePermit,
+    cpu: Arc<Slots>,
     began: Instant,
     usual: Arc<AtomicU64>,
+}
+
+impl Permit {
+    /// Waits for a CPU slot. First come, first served.
+    pub async fn cpu(&self) -> Slot {
+        self.cpu.take().await
+    }
 }
 
 impl Drop for Permit {
@@ -81,6 +96,7 @@ impl Gate {
             places: Arc::new(Semaphore::new(limits.workers + limits.queue)),
             workers: Arc::new(Semaphore::new(limits.workers)),
             decoded: Arc::new(Semaphore::new(grains(limits.decoded) as usize)),
+            cpu: Arc::new(Slots::new("cpu", limits.cores)),
             usual: Arc::default(),
         }
     }
@@ -95,8 +111,8 @@ impl Gate {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Full)?;
         let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(|_| Full)?;
         let decoded = Arc::clone(&self.decoded).acquire_many_owned(weight).await.map_err(|_| Full)?;
-        let (began, usual) = (Instant::now(), Arc::clone(&self.usual));
-        Ok(Permit { _place: place, _worker: worker, _decoded: decoded, began, usual })
+        let (cpu, usual) = (Arc::clone(&self.cpu), Arc::clone(&self.usual));
+        Ok(Permit { _place: place, _worker: worker, _decoded: decoded, cpu, began: Instant::now(), usual })
     }
 
     /// The estimated time until a photo that joins the queue now is worked on.
@@ -118,6 +134,51 @@ impl Gate {
 
 fn grains(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(GRAIN)).unwrap_or(u32::MAX)
+}
+
+/// A limit on how many may use a resource at once. The histogram `lacuna_wait_seconds` shows how long they wait,
+/// and so which resource is scarce.
+#[derive(Debug)]
+pub struct Slots {
+    resource: &'static str,
+    free: Arc<Semaphore>,
+    /// How many there are, free or taken.
+    count: Mutex<usize>,
+}
+
+/// A slot, given back when dropped.
+#[derive(Debug)]
+pub struct Slot {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Slots {
+    /// `count` slots of a resource, whose name the metric shows.
+    pub fn new(resource: &'static str, count: usize) -> Self {
+        Self { resource, free: Arc::new(Semaphore::new(count)), count: Mutex::new(count) }
+    }
+
+    /// Changes their number to `count`. Slots in use are not revoked: where that leaves too many, a later call
+    /// removes them.
+    pub fn resize(&self, count: usize) {
+        let mut now = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        match count.checked_sub(*now) {
+            Some(more) => {
+                self.free.add_permits(more);
+                *now = count;
+            }
+            None => *now -= self.free.forget_permits(*now - count),
+        }
+    }
+
+    /// Waits for a slot. First come, first served.
+    pub async fn take(&self) -> Slot {
+        let since = Instant::now();
+        let permit = Arc::clone(&self.free).acquire_owned().await;
+        metrics::histogram!("lacuna_wait_seconds", "for" => self.resource)
+            .record(since.elapsed().as_secs_f64());
+        Slot { _permit: permit.expect("the semaphore is never closed. This is a bug.") }
+    }
 }
 
 /// The bytes that all uploads together may take while they are received and worked on.
@@ -154,7 +215,7 @@ mod tests {
     use super::*;
 
     fn gate(workers: usize, queue: usize, decoded: u64) -> Gate {
-        Gate::new(Limits { workers, queue, decoded })
+        Gate::new(Limits { workers, cores: 1, queue, decoded })
     }
 
     fn entering(gate: &Gate, decoded: u64) -> tokio::task::JoinHandle<Result<Permit, Full>> {
@@ -212,6 +273,31 @@ mod tests {
         let _waiting = [entering(&gate, 0), entering(&gate, 0), entering(&gate, 0)];
         tokio::task::yield_now().await;
         assert_eq!(gate.wait(), Duration::from_secs(8));
+    }
+
+    #[tokio::test]
+    async fn steps_on_the_cpu_wait_for_a_core() {
+        let gate = gate(2, 0, GRAIN);
+        let (one, two) = (gate.enter(0).await.unwrap(), gate.enter(0).await.unwrap());
+        let slot = one.cpu().await;
+        let waiting = tokio::spawn(async move { two.cpu().await });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(slot);
+        waiting.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn slots_are_added_at_once_and_removed_when_they_are_free() {
+        let slots = Slots::new("test", 1);
+        let one = slots.take().await;
+        slots.resize(3);
+        let _others = (slots.take().await, slots.take().await);
+        slots.resize(2);
+        assert_eq!(*slots.count.lock().unwrap(), 3);
+        drop(one);
+        slots.resize(2);
+        assert_eq!((*slots.count.lock().unwrap(), slots.free.available_permits()), (2, 0));
     }
 
     #[test]

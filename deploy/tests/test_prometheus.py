@@ -17,6 +17,7 @@ LACUNA = [
     "lacuna_queue_waiting",
     "lacuna_at_work",
     "lacuna_work_bytes",
+    "lacuna_wait_seconds",
     "lacuna_connections",
     "lacuna_replica_up",
     "lacuna_replica_in_flight",
@@ -49,7 +50,7 @@ METRIC = re.compile(r"\b(?:lacuna|process|nv)_[a-z_]+")
 def known(name: str) -> bool:
     return name in LACUNA + TRITON + ["up"] or any(
         name == f"lacuna_{histogram}_seconds_{part}"
-        for histogram in ("request", "step", "upload")
+        for histogram in ("request", "step", "upload", "wait")
         for part in ("bucket", "sum", "count")
     )
 

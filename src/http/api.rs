@@ -314,7 +314,7 @@ impl Header {
             Self::Latency => "Whole milliseconds in the service, without the time that the upload took.".to_owned(),
             Self::Warning => "Only where there is something to tell: the region covers over half of the photo, the mask does not have the photo's proportions, or the answer cannot hold the photo's depth, alpha or colour space. Several are separated by semicolons.".to_owned(),
             Self::RequestId => "The request's id, on every answer: the one that was sent, or one of ours. Quote it when you report an error.".to_owned(),
-            Self::ServerTiming => "Milliseconds for each step (W3C Server Timing).".to_owned(),
+            Self::ServerTiming => "Milliseconds for each step (W3C Server Timing). Steps can overlap.".to_owned(),
             Self::RateLimitPolicy => "The token's quota: `q` requests at once, and `w` seconds until all of them are back (IETF draft \"RateLimit header fields for HTTP\").".to_owned(),
             Self::RateLimit => "What is left of the quota: `r` requests at once, and `t` seconds until it is whole again.".to_owned(),
             Self::CacheControl => "`no-store`: nobody on the way keeps the answer.".to_owned(),

@@ -23,11 +23,15 @@ use super::{
     outlier::State,
     replica::{Attempt, Replica, ReplicaStatus},
 };
+use crate::gate::Slots;
 
 /// How often DNS names are resolved again.
 const LOOKUP_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a request waits for the first probe of a new replica.
 const FIRST_PROBE: Duration = Duration::from_millis(800);
+/// Calls of a model in flight per replica: two batches of our models, so that the next is there when one ends.
+/// Further calls wait in the pool, from where they can still go to any replica.
+const CALLS: usize = 8;
 /// The retry budget: how many retries it holds when full, and how many requests earn one more. Replicas
 /// that fail get at most a tenth of extra requests.
 const RETRY_RESERVE: u32 = 100;
@@ -47,6 +51,8 @@ pub struct Pool(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     replicas: Arc<ArcSwap<Vec<Watched>>>,
+    /// Limits the calls in flight, for each model: a slow one does not hold up the others.
+    calls: Arc<HashMap<String, Slots>>,
     /// The retry budget: retries left, times [`REQUESTS_A_RETRY`].
     retries: Mutex<u32>,
     lookup: AbortHandle,
@@ -80,15 +86,20 @@ impl Pool {
     /// The replicas at `addresses`, which are probed for `models`. Must be called inside a tokio runtime.
     pub fn new(addresses: Vec<Address>, tls: Tls, models: Vec<String>) -> Self {
         let replicas: Arc<ArcSwap<Vec<Watched>>> = Arc::default();
-        let followed = Arc::clone(&replicas);
+        let slots = |model: &String| (model.clone(), Slots::new("triton", CALLS));
+        let calls: Arc<HashMap<_, _>> = Arc::new(models.iter().map(slots).collect());
+        let (followed, limited) = (Arc::clone(&replicas), Arc::clone(&calls));
         let lookup = tokio::spawn(async move {
             loop {
                 follow(&followed, &addresses, &tls, &models).await;
+                // Without a replica, a call should fail and not wait.
+                let count = CALLS * followed.load().len().max(1);
+                limited.values().for_each(|slots| slots.resize(count));
                 tokio::time::sleep(LOOKUP_INTERVAL).await;
             }
         });
         let retries = Mutex::new(RETRY_RESERVE * REQUESTS_A_RETRY);
-        Self(Arc::new(Inner { replicas, retries, lookup: lookup.abort_handle() }))
+        Self(Arc::new(Inner { replicas, calls, retries, lookup: lookup.abort_handle() }))
     }
 
     /// The state of each replica.

@@ -259,7 +259,7 @@ async fn with_room_for(answers: u32, triton: &StandIn) -> SocketAddr {
         answers: Budget::new(answers),
         workshop: Workshop {
             limits: config.picture_limits(),
-            gate: Gate::new(lacuna::gate::Limits { workers: 4, queue: 4, decoded: 256 << 20 }),
+            gate: Gate::new(lacuna::gate::Limits { workers: 4, cores: 4, queue: 4, decoded: 256 << 20 }),
             models: Models::new(pool, "patchmatch", "isnet"),
         },
         origins: Origins::new(vec![]),
