@@ -4,6 +4,7 @@ use std::{
     fs,
     future::Future,
     net::SocketAddr,
+    num::NonZeroUsize,
     os::unix::fs::MetadataExt,
     path::PathBuf,
     sync::{

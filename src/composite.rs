@@ -36,6 +36,11 @@ impl Feather {
         self.steps.last().expect("never built empty. This is a bug.")
     }
 
+    /// The feather within a part of the photo, in that part's coordinates.
+    pub fn crop(&self, part: Rect) -> Self {
+        Self { steps: self.steps.iter().map(|step| step.crop(part)).collect() }
+    }
+
     /// The weights of the fill, out of [`Feather::whole`], in row `y` from column `left` on; zero outside the
     /// hole.
     fn shares(&self, y: u32, left: u32, shares: &mut [u8]) {

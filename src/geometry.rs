@@ -69,6 +69,11 @@ impl Rect {
         )
     }
 
+    /// This rectangle in the coordinates of `part`, which contains it.
+    pub fn within(&self, part: Rect) -> Self {
+        Self { x: self.x - part.x, y: self.y - part.y, ..*self }
+    }
+
     /// Grows the rectangle by `margin` on every side, clipped to `within`.
     pub fn grown(&self, margin: u32, within: Rect) -> Self {
         Self::from_edges(

@@ -7,14 +7,16 @@ mod error;
 mod fit;
 mod heic;
 mod limits;
+mod photo;
 mod rgb;
 mod turn;
 
 pub use decode::{Format, Header, decode, inspect};
-pub use encode::{EncodeError, Encoded, Original, OutputFormat, encode};
+pub use encode::{Ahead, EncodeError, Encoded, Original, OutputFormat, encode, encode_ahead};
 pub use error::Error;
 pub use heic::{COMMAND as HEIC_COMMAND, decode_from_stdin as decode_heic_from_stdin};
 pub use limits::{Limits, MB};
+pub use photo::{Excerpt, Photo};
 pub use png_strips::Colour;
 pub use rgb::luma;
 

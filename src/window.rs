@@ -53,6 +53,11 @@ impl Window {
         (scaled(self.source.width), scaled(self.source.height))
     }
 
+    /// The window in the coordinates of `part`, a part of the photo that contains it.
+    pub fn within(self, part: Rect) -> Self {
+        Self { source: self.source.within(part), core: self.core.within(part), ..self }
+    }
+
     /// Whether the photo is scaled down for the model.
     pub fn is_scaled(&self) -> bool {
         self.source.longest() > self.side

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use lacuna::{
     geometry::Rect,
     mask::Mask,
-    picture::{self, Format, Limits, Original, OutputFormat, Picture, Samples},
+    picture::{self, Ahead, Format, Limits, Original, OutputFormat, Picture, Samples},
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -34,10 +34,10 @@ fuzz_target!(|file: &[u8]| {
         return;
     }
 
-    let original = Original { file, header };
+    let original = Original { file, header, excerpt: None };
     let part = Rect { x: 0, y: 0, width: size.0.div_ceil(2), height: size.1 };
     let hole = Mask::from_rect(size.0, size.1, part);
-    let encoded = |format| read_back(&picture::encode(decoded.clone(), format, &original, &hole).unwrap().bytes);
+    let encoded = |format| read_back(&picture::encode(decoded.clone(), Ahead::default(), format, &original, &hole).unwrap().bytes);
 
     assert!(same(&decoded, &encoded(OutputFormat::Png)), "a PNG of it has other pixels");
     let webp = encoded(OutputFormat::WebP);

@@ -90,16 +90,17 @@ pub async fn find(
     let (_, mask, model) = match request.target {
         Target::Subject => context.subject(photo).await?,
         Target::Point { x, y } => {
-            let point = rect_within(&photo, [x, y, 1, 1]).ok_or(Error::PointOutside)?;
+            let point =
+                rect_within((photo.width(), photo.height()), [x, y, 1, 1]).ok_or(Error::PointOutside)?;
             context.object_at(photo, (point.x, point.y)).await?
         }
         Target::Box(sides) => {
-            let rect = rect_within(&photo, sides).ok_or(Error::BoxOutside)?;
+            let rect = rect_within((photo.width(), photo.height()), sides).ok_or(Error::BoxOutside)?;
             context.object_in(photo, rect).await?
         }
     };
     let png = context.work("encode", move || encode(&mask.dilate(request.dilation))).await?;
-    Ok(Found { png, model, timings: context.timings })
+    Ok(Found { png, model, timings: context.timings() })
 }
 
 fn encode(mask: &Mask) -> Vec<u8> {
@@ -167,7 +168,7 @@ impl RequestContext<'_> {
         let called = Instant::now();
         let (alpha, origin) = self.models.segment(input, self.deadline.into()).await?;
         self.facts.replicas.insert(origin.replica);
-        self.timings.add("segment", called);
+        self.add_time("segment", called);
         let mask = self.work("segment", move || tile::subject(&alpha, rect.width, rect.height)).await?;
         Ok((photo, mask, origin.label))
     }

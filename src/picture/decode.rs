@@ -109,13 +109,17 @@ pub fn decode(bytes: &[u8], header: &Header, deadline: Instant) -> Result<Pictur
         // libheif applies the orientation itself.
         Format::Heic => (heic::decode(bytes, header.decoded, deadline)?, None),
     };
-    // Exif in WebP and PNG should begin with the TIFF header, but some programs write JPEG's prefix first.
-    let exif = exif.as_deref().map(|exif| exif.strip_prefix(b"Exif\0\0").unwrap_or(exif));
-    if let Some(orientation) = exif.and_then(Orientation::from_exif_chunk) {
-        picture.turn(orientation);
-        picture.orientation = orientation;
-    }
+    picture.orientation = orientation_of(exif.as_deref());
+    picture.turn(picture.orientation);
     Ok(picture)
+}
+
+/// The orientation in an Exif block. In WebP and PNG it should begin with the TIFF header, but some programs write
+/// JPEG's prefix first.
+pub(super) fn orientation_of(exif: Option<&[u8]>) -> Orientation {
+    exif.map(|exif| exif.strip_prefix(b"Exif\0\0").unwrap_or(exif))
+        .and_then(Orientation::from_exif_chunk)
+        .unwrap_or(Orientation::NoTransforms)
 }
 
 fn sniff(bytes: &[u8]) -> Option<Format> {

@@ -1,11 +1,12 @@
 //! Encoding.
 
-use image::{
-    DynamicImage, ExtendedColorType, ImageEncoder, codecs::webp::WebPEncoder, metadata::Orientation,
-};
-use jpeg_patch::Area;
+use std::ops::Range;
 
-use super::{Colour, Format, Header, Picture, colour};
+use image::{DynamicImage, ExtendedColorType, ImageEncoder, codecs::webp::WebPEncoder};
+use jpeg_patch::{Area, Part};
+use png_strips::Strips;
+
+use super::{Colour, Excerpt, Format, Header, Picture, colour, photo::inverse};
 use crate::{geometry::Rect, mask::Mask};
 
 /// The output formats.
@@ -67,10 +68,30 @@ pub struct Original<'a> {
     pub file: &'a [u8],
     /// What [`inspect`](super::inspect) read of it.
     pub header: Header,
+    /// The part of it that was decoded, if not all.
+    pub excerpt: Option<&'a Excerpt>,
 }
 
-/// Encodes a picture that differs from `original` only in the pixels of `hole`. Its colour space is kept, all
-/// other metadata is dropped.
+/// What of a result is encoded before its hole is filled.
+#[derive(Debug, Default)]
+pub struct Ahead(Strips);
+
+/// Encodes what filling `hole` will not change, while the model works: the strips of a PNG that the hole does not
+/// touch. The other formats cannot be encoded in parts.
+pub fn encode_ahead(picture: &Picture, format: OutputFormat, hole: &Mask) -> Ahead {
+    let untouched = |rows: Range<u32>| {
+        let rows = Rect { x: 0, y: rows.start, width: picture.width(), height: rows.end - rows.start };
+        !hole.intersects(rows)
+    };
+    match format {
+        OutputFormat::Png => Ahead(Strips::of(&picture.image, untouched)),
+        OutputFormat::WebP | OutputFormat::Jpeg => Ahead::default(),
+    }
+}
+
+/// Encodes a picture that differs from `original`, or from the part of it that was decoded, only in the pixels of
+/// `hole`, which has the size of the whole photo. `ahead` is what [`encode_ahead`] made of it for the same format and
+/// hole. The colour space is kept, all other metadata is dropped.
 ///
 /// From JPEG to JPEG, the file is patched instead of re-encoded: every block of coefficients that the hole
 /// does not touch stays the same, bit for bit, and so does the orientation tag. Kinds of JPEG that cannot be
@@ -80,31 +101,41 @@ pub struct Original<'a> {
 /// [`EncodeError`] if an encoder fails.
 pub fn encode(
     picture: Picture,
+    ahead: Ahead,
     format: OutputFormat,
     original: &Original,
     hole: &Mask,
 ) -> Result<Encoded, EncodeError> {
     let unread = picture.profile_unread.then_some(colour::UNREAD);
     let mut encoded = match (original.header.format, format) {
-        (_, OutputFormat::Png) => encode_png(&picture),
+        (_, OutputFormat::Png) => encode_png(&picture, ahead.0),
         (_, OutputFormat::WebP) => encode_webp(&picture)?,
-        (Format::Jpeg, OutputFormat::Jpeg) => patch_jpeg(original.file, picture, hole)?,
+        (Format::Jpeg, OutputFormat::Jpeg) => patch_jpeg(original, picture, hole)?,
         (_, OutputFormat::Jpeg) => encode_jpeg(&picture)?,
     };
     encoded.warnings.extend(unread);
     Ok(encoded)
 }
 
-fn patch_jpeg(original: &[u8], mut picture: Picture, hole: &Mask) -> Result<Encoded, EncodeError> {
+fn patch_jpeg(original: &Original, mut picture: Picture, hole: &Mask) -> Result<Encoded, EncodeError> {
     let orientation = picture.orientation;
     picture.turn(inverse(orientation));
-    let stored = (picture.width(), picture.height());
+    let stored = (original.header.width, original.header.height);
     let changed = |area: Area| {
         let Area { x, y, width, height } = area;
         hole.intersects(Rect { x, y, width, height }.turned(orientation, stored))
     };
-    match jpeg_patch::patch(original, &picture.image, &changed) {
+    let patched = match original.excerpt {
+        Some(Excerpt { scan, area }) => {
+            let part = Part { image: &picture.image, x: area.x, y: area.y };
+            scan.patch(original.file, &part, &changed)
+        }
+        None => jpeg_patch::patch(original.file, &Part::whole(&picture.image), &changed),
+    };
+    match patched {
         Ok(bytes) => Ok(Encoded { bytes, warnings: vec![] }),
+        // Files of which a part can be decoded can be patched.
+        Err(error) if original.excerpt.is_some() => Err(EncodeError::from(error)),
         Err(error) => {
             tracing::debug!(%error, "the photo is encoded anew");
             picture.turn(orientation);
@@ -113,22 +144,13 @@ fn patch_jpeg(original: &[u8], mut picture: Picture, hole: &Mask) -> Result<Enco
     }
 }
 
-/// The inverse of an orientation.
-fn inverse(orientation: Orientation) -> Orientation {
-    match orientation {
-        Orientation::Rotate90 => Orientation::Rotate270,
-        Orientation::Rotate270 => Orientation::Rotate90,
-        other => other,
-    }
-}
-
-fn encode_png(picture: &Picture) -> Encoded {
+fn encode_png(picture: &Picture, ahead: Strips) -> Encoded {
     let (icc, warning) = colour::profile(&picture.colour, !picture.image.color().has_color(), usize::MAX);
     let bytes = match warning {
-        None => png_strips::encode(&picture.image, &picture.colour),
+        None => ahead.finish(&picture.image, &picture.colour),
         Some(_) => {
             let colour = Colour { icc: icc.map(<[u8]>::to_vec), ..picture.colour.clone() };
-            png_strips::encode(&picture.image, &colour)
+            ahead.finish(&picture.image, &colour)
         }
     };
     Encoded { bytes, warnings: warning.into_iter().collect() }

@@ -8,18 +8,18 @@ const TURNED: &str = "the mask was made for the photo before its turn and was tu
 const STRETCHED: &str = "the mask does not have the proportions of the photo and was stretched to it";
 
 impl Picture {
-    /// Fits this mask to `photo` as displayed, and returns a warning if that took a guess. A mask that fits
-    /// only the stored photo was made by a program that ignores the Exif orientation, and is turned.
-    pub fn fit(&mut self, photo: &Picture) -> Option<&'static str> {
-        let displayed = (photo.width(), photo.height());
+    /// Fits this mask to a photo that is displayed in the size `displayed`, and returns a warning if that took a
+    /// guess. A mask that fits only the stored photo, before it was turned by `orientation`, was made by a program
+    /// that ignores the Exif orientation, and is turned.
+    pub fn fit(&mut self, displayed: (u32, u32), orientation: Orientation) -> Option<&'static str> {
         if alike(self.size(), displayed) {
             return None;
         }
-        let quarter = photo.orientation != Orientation::NoTransforms && photo.orientation.to_exif() > 4;
+        let quarter = orientation.to_exif() > 4;
         if !quarter || !alike(self.size(), (displayed.1, displayed.0)) {
             return Some(STRETCHED);
         }
-        self.turn(photo.orientation);
+        self.turn(orientation);
         Some(TURNED)
     }
 

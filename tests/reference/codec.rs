@@ -13,7 +13,7 @@ use std::error::Error;
 use std::{env, fs, process::ExitCode};
 
 use image::{DynamicImage, ImageBuffer};
-use jpeg_patch::Area;
+use jpeg_patch::{Area, Part};
 use png_strips::Colour;
 
 fn main() -> ExitCode {
@@ -53,7 +53,8 @@ fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
         ["patch", file, edited, out, areas @ ..] => {
             let areas = areas.iter().map(|text| area(text)).collect::<Result<Vec<_>, _>>()?;
             let changed = |at: Area| areas.iter().any(|area| area.intersects(&at));
-            fs::write(out, jpeg_patch::patch(&fs::read(file)?, &read_samples(edited)?, &changed)?)?;
+            let edited = read_samples(edited)?;
+            fs::write(out, jpeg_patch::patch(&fs::read(file)?, &Part::whole(&edited), &changed)?)?;
         }
         _ => return Err("see the top of tests/reference/codec.rs for the commands".into()),
     }

@@ -3,6 +3,7 @@
 
 mod area;
 mod patch;
+mod scan;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,8 @@ use std::borrow::Cow;
 use image::{DynamicImage, GrayImage, RgbImage};
 
 pub use area::Area;
-pub use patch::patch;
+pub use patch::{Part, patch};
+pub use scan::Scan;
 use session::{Frame, Reader};
 
 /// Quality of [`encode`], on libjpeg's scale.

@@ -80,6 +80,18 @@ unsafe extern "C" {
         data: *mut *const u8,
         length: *mut usize,
     ) -> c_int;
+    fn jpeg_patch_write_head(
+        session: *mut Opaque,
+        width: u32,
+        height: u32,
+        restarts: c_int,
+        exif: *const u8,
+        exif_length: usize,
+        icc: *const u8,
+        icc_length: usize,
+        data: *mut *const u8,
+        length: *mut usize,
+    ) -> c_int;
     fn jpeg_patch_write_coefficients(
         session: *mut Opaque,
         exif: *const u8,
@@ -196,6 +208,64 @@ impl<'a> Reader<'a> {
         Ok(Coefficients { reader: self })
     }
 
+    /// Encodes `width` x `height` grey or RGB pixels with this file's tables, sampling and colour
+    /// space. `pixels` starts at the first and has rows of `stride` bytes.
+    pub fn encode_alike(
+        &mut self,
+        pixels: &[u8],
+        (width, height): (u32, u32),
+        stride: usize,
+    ) -> Result<Vec<u8>, JpegError> {
+        let channels = if self.frame.components == 1 { 1 } else { 3 };
+        let needed = stride * (height as usize - 1) + width as usize * channels;
+        assert!(pixels.len() >= needed, "too few pixels. This is a bug.");
+        let (mut data, mut length) = (ptr::null(), 0);
+        // SAFETY: the pixels suffice; the result lives until the next call and is copied here.
+        unsafe {
+            let status = jpeg_patch_encode_alike(
+                self.pointer(),
+                pixels.as_ptr(),
+                width,
+                height,
+                stride,
+                &raw mut data,
+                &raw mut length,
+            );
+            self.handle.check(status, JpegError::Unsupported)?;
+            Ok(slice::from_raw_parts(data, length).to_vec())
+        }
+    }
+
+    /// Writes the segments that precede the entropy-coded data of a file with the same tables, with an EXIF segment
+    /// and an ICC profile unless they are empty: of this file's size and restart interval, or of the size `other`
+    /// and without restarts.
+    pub fn write_head(
+        &mut self,
+        other: Option<(u32, u32)>,
+        exif: &[u8],
+        icc: &[u8],
+    ) -> Result<Vec<u8>, JpegError> {
+        let (width, height) = other.unwrap_or((self.frame.width, self.frame.height));
+        let (mut data, mut length) = (ptr::null(), 0);
+        // SAFETY: the session is open; the result lives until the next call and is copied here.
+        unsafe {
+            let status = jpeg_patch_write_head(
+                self.pointer(),
+                width,
+                height,
+                c_int::from(other.is_none()),
+                exif.as_ptr(),
+                exif.len(),
+                icc.as_ptr(),
+                icc.len(),
+                &raw mut data,
+                &raw mut length,
+            );
+            self.handle.check(status, JpegError::Unsupported)?;
+            Ok(slice::from_raw_parts(data, length).to_vec())
+        }
+    }
+
     fn pointer(&mut self) -> *mut Opaque {
         self.handle.0.as_ptr()
     }
@@ -203,7 +273,7 @@ impl<'a> Reader<'a> {
 
 /// A JPEG file's quantised coefficients, which can be changed and written again.
 pub(crate) struct Coefficients<'a> {
-    reader: Reader<'a>,
+    pub reader: Reader<'a>,
 }
 
 impl Coefficients<'_> {
@@ -248,34 +318,6 @@ impl Coefficients<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Encodes `width` x `height` grey or RGB pixels with this file's tables, sampling and colour
-    /// space. `pixels` starts at the first and has rows of `stride` bytes.
-    pub fn encode_alike(
-        &mut self,
-        pixels: &[u8],
-        (width, height): (u32, u32),
-        stride: usize,
-    ) -> Result<Vec<u8>, JpegError> {
-        let channels = if self.reader.frame.components == 1 { 1 } else { 3 };
-        let needed = stride * (height as usize - 1) + width as usize * channels;
-        assert!(pixels.len() >= needed, "too few pixels. This is a bug.");
-        let (mut data, mut length) = (ptr::null(), 0);
-        // SAFETY: the pixels suffice; the result lives until the next call and is copied here.
-        unsafe {
-            let status = jpeg_patch_encode_alike(
-                self.reader.pointer(),
-                pixels.as_ptr(),
-                width,
-                height,
-                stride,
-                &raw mut data,
-                &raw mut length,
-            );
-            self.reader.handle.check(status, JpegError::Unsupported)?;
-            Ok(slice::from_raw_parts(data, length).to_vec())
-        }
     }
 
     /// Writes the file with an EXIF segment (with its "Exif" heading) and an ICC profile, where

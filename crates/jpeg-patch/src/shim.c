@@ -439,6 +439,40 @@ int jpeg_patch_encode_alike(struct jpeg_patch *session, const uint8_t *pixels, u
   return 0;
 }
 
+static void write_metadata(struct jpeg_compress_struct *out, const uint8_t *exif, size_t exif_length,
+                           const uint8_t *icc, size_t icc_length)
+{
+  if (exif_length > 0)
+    jpeg_write_marker(out, JPEG_APP0 + 1, exif, (unsigned int)exif_length);
+  if (icc_length > 0)
+    jpeg_write_icc_profile(out, icc, (unsigned int)icc_length);
+}
+
+/* Writes the segments that precede the entropy-coded data of a file with the opened file's tables,
+ * sampling, colour space and, if asked for, restart interval. */
+int jpeg_patch_write_head(struct jpeg_patch *session, uint32_t width, uint32_t height, int restarts,
+                           const uint8_t *exif, size_t exif_length, const uint8_t *icc, size_t icc_length,
+                           const uint8_t **data, size_t *length)
+{
+  struct jpeg_compress_struct *out = &session->out;
+
+  if (setjmp(session->jump))
+    return failure(session);
+  begin(session);
+  jpeg_copy_critical_parameters(&session->in, out);
+  copy_tables(&session->in, out);
+  out->image_width = width;
+  out->image_height = height;
+  out->in_color_space = out->num_components == 1 ? JCS_GRAYSCALE : JCS_RGB;
+  out->restart_interval = restarts ? session->restart_interval : 0;
+  jpeg_start_compress(out, TRUE);
+  write_metadata(out, exif, exif_length, icc, icc_length);
+  jpeg_write_scanlines(out, NULL, 0); /* libjpeg writes the headers before the first row */
+  *data = session->buffer;
+  *length = session->capacity - session->destination.free_in_buffer;
+  return 0;
+}
+
 /* Progressive files get spectral selection only. libjpeg's own script, which also sends the low bits
  * of each coefficient later, makes ten scans, takes half as long again and saves 2 % at best. */
 static const jpeg_scan_info grey_scans[] = {
@@ -474,10 +508,7 @@ int jpeg_patch_write_coefficients(struct jpeg_patch *session, const uint8_t *exi
     out->num_scans = out->num_components == 1 ? 3 : 5;
   }
   jpeg_write_coefficients(out, session->coefficients);
-  if (exif_length > 0)
-    jpeg_write_marker(out, JPEG_APP0 + 1, exif, (unsigned int)exif_length);
-  if (icc_length > 0)
-    jpeg_write_icc_profile(out, icc, (unsigned int)icc_length);
+  write_metadata(out, exif, exif_length, icc, icc_length);
   finish(session, data, length);
   return 0;
 }

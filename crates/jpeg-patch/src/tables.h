@@ -186,6 +186,8 @@ static int tables_suffice(j_decompress_ptr in, unsigned int restart_interval,
 
 static void copy_table(j_compress_ptr out, JHUFF_TBL **to, const JHUFF_TBL *from)
 {
+  if (from == NULL)
+    ERREXIT1(out, JERR_NO_HUFF_TABLE, 0);
   if (*to == NULL)
     *to = jpeg_alloc_huff_table((j_common_ptr)out);
   memcpy((*to)->bits, from->bits, sizeof from->bits);

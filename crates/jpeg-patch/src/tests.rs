@@ -87,7 +87,7 @@ fn a_table_with_a_zero_is_decoded_and_not_divided_by() {
     let table = file.windows(2).position(|marker| marker == [0xff, 0xdb]).unwrap();
     file[table + 10] = 0;
     let image = decode(&file).unwrap().image;
-    let patched = patch(&file, &image, &|_| true);
+    let patched = patch(&file, &Part::whole(&image), &|_| true);
     assert!(matches!(patched, Err(JpegError::Unsupported(_))), "{patched:?}");
 }
 
@@ -271,7 +271,7 @@ fn random_damage_is_an_error_or_a_picture_but_never_a_crash() {
             if let Ok(decoded) = decode(&damaged)
                 && decoded.image.color().channel_count() == 3
             {
-                let _ = patch(&damaged, &decoded.image, &changed_in(vec![]));
+                let _ = patch(&damaged, &Part::whole(&decoded.image), &changed_in(vec![]));
             }
         }
     }

@@ -2,7 +2,7 @@ use image::{Rgb, RgbImage};
 use turbojpeg_sys::*;
 
 use super::super::tests::{Kind, file, grey, picture, with_segment};
-use super::super::{decode, header};
+use super::super::{Scan, decode, header};
 use super::*;
 
 /// How many random files are tried.
@@ -13,12 +13,12 @@ pub(crate) fn changed_in(holes: Vec<Area>) -> impl Fn(Area) -> bool {
     move |at| holes.iter().any(|hole| hole.intersects(&at))
 }
 
-fn area(x: u32, y: u32, width: u32, height: u32) -> Area {
+pub(crate) fn area(x: u32, y: u32, width: u32, height: u32) -> Area {
     Area { x, y, width, height }
 }
 
 /// Every component's blocks, row by row.
-fn blocks(file: &[u8]) -> Vec<(Plane, Vec<Vec<i16>>)> {
+pub(crate) fn blocks(file: &[u8]) -> Vec<(Plane, Vec<Vec<i16>>)> {
     let reader = Reader::open(file, false).unwrap();
     let components = reader.frame().components;
     let mut coefficients = reader.read_coefficients().unwrap();
@@ -32,7 +32,7 @@ fn blocks(file: &[u8]) -> Vec<(Plane, Vec<Vec<i16>>)> {
         .collect()
 }
 
-fn painted(image: &DynamicImage, holes: &[Area]) -> DynamicImage {
+pub(crate) fn painted(image: &DynamicImage, holes: &[Area]) -> DynamicImage {
     let mut edited = image.to_rgb8();
     for hole in holes {
         for y in hole.y..hole.y + hole.height {
@@ -48,7 +48,7 @@ fn painted(image: &DynamicImage, holes: &[Area]) -> DynamicImage {
     }
 }
 
-fn kinds() -> Vec<Kind> {
+pub(crate) fn kinds() -> Vec<Kind> {
     let mut kinds = vec![Kind { colours: Some(TJCS_TJCS_RGB), ..Kind::default() }];
     for subsampling in [
         TJSAMP_TJSAMP_444,
@@ -79,18 +79,54 @@ fn check(original: &[u8], holes: &[Area], what: &str) -> Vec<u8> {
     let decoded = decode(original).unwrap().image;
     let edited = painted(&decoded, holes);
     let changed = changed_in(holes.to_vec());
-    let patched = patch(original, &edited, &changed).unwrap();
+    let patched = patch_coefficients(original, &Part::whole(&edited), &changed).unwrap();
+    check_blocks(original, &patched, &edited, holes, what);
+    if let Some(scan) = Scan::of(original) {
+        let by_bits = scan.patch(original, &Part::whole(&edited), &changed).unwrap();
+        check_blocks(original, &by_bits, &edited, holes, &format!("{what}, by bits"));
+        assert_eq!(decode(&by_bits).unwrap().image, decode(&patched).unwrap().image, "{what}, by bits");
+        assert!(Scan::of(&by_bits).is_some(), "{what}, by bits");
+        let head =
+            |file: &[u8]| file[..file.windows(2).position(|pair| pair == [0xff, 0xdb]).unwrap()].to_vec();
+        assert_eq!(head(&by_bits), head(&patched), "{what}, by bits");
+        check_part(&scan, original, &edited, holes, &by_bits, what);
+    }
+    patched
+}
 
+/// A part with what has changed is enough.
+fn check_part(
+    scan: &Scan,
+    original: &[u8],
+    edited: &DynamicImage,
+    holes: &[Area],
+    by_bits: &[u8],
+    what: &str,
+) {
+    let grown: Vec<Area> = holes.iter().map(|hole| scan.grow(*hole)).collect();
+    let Some(&first) = grown.first() else { return };
+    let part = grown.iter().fold(first, |a, b| {
+        Area::from_edges(a.x.min(b.x), a.y.min(b.y), a.right().max(b.right()), a.bottom().max(b.bottom()))
+    });
+    let image = edited.crop_imm(part.x, part.y, part.width, part.height);
+    let of_part = Part { image: &image, x: part.x, y: part.y };
+    let changed = changed_in(holes.to_vec());
+    assert!(scan.patch(original, &of_part, &changed).unwrap() == by_bits, "{what}, of a part");
+}
+
+/// Checks the rule.
+fn check_blocks(original: &[u8], patched: &[u8], edited: &DynamicImage, holes: &[Area], what: &str) {
+    let changed = changed_in(holes.to_vec());
+    let decoded = decode(original).unwrap().image;
     let frame = Reader::open(original, false).unwrap().frame();
     let whole = {
-        let reader = Reader::open(original, false).unwrap();
-        let mut like = reader.read_coefficients().unwrap();
-        let (pixels, channels) = samples(&edited);
+        let mut like = Reader::open(original, false).unwrap();
+        let (pixels, channels) = samples(edited);
         let size = (edited.width(), edited.height());
         like.encode_alike(&pixels, size, size.0 as usize * channels as usize).unwrap()
     };
-    let picture = Pixels { samples: &[], channels: 1, frame };
-    let planes = blocks(original).into_iter().zip(blocks(&patched)).zip(blocks(&whole));
+    let picture = Pixels::of(&Part::whole(edited), frame).unwrap();
+    let planes = blocks(original).into_iter().zip(blocks(patched)).zip(blocks(&whole));
     for (component, (((plane, old), (_, new)), (_, fresh))) in planes.enumerate() {
         assert_eq!(old.len(), new.len(), "{what}");
         for row in 0..plane.blocks_high as usize {
@@ -108,7 +144,7 @@ fn check(original: &[u8], holes: &[Area], what: &str) -> Vec<u8> {
     }
 
     let header = header(original).unwrap();
-    let result = decode(&patched).unwrap().image;
+    let result = decode(patched).unwrap().image;
     let grown: Vec<Area> = holes.iter().map(|hole| header.grow(*hole)).collect();
     for y in 0..header.height {
         for x in 0..header.width {
@@ -118,7 +154,6 @@ fn check(original: &[u8], holes: &[Area], what: &str) -> Vec<u8> {
             }
         }
     }
-    patched
 }
 
 #[test]
@@ -265,7 +300,7 @@ fn cmyk_photos_are_left_to_the_caller() {
     let inks = DynamicImage::ImageRgba8(picture(20, 20).to_rgba8());
     let original = file(&inks, Kind::default());
     let decoded = decode(&original).unwrap().image;
-    let error = patch(&original, &decoded, &|_| true).unwrap_err();
+    let error = patch(&original, &Part::whole(&decoded), &|_| true).unwrap_err();
     assert!(matches!(error, JpegError::Unsupported(_)), "{error}");
 }
 
@@ -273,7 +308,7 @@ fn cmyk_photos_are_left_to_the_caller() {
 fn a_truncated_original_is_an_error() {
     let original = file(&picture(90, 60), Kind::default());
     let decoded = decode(&original).unwrap().image;
-    let error = patch(&original[..original.len() / 2], &decoded, &|_| false).unwrap_err();
+    let error = patch(&original[..original.len() / 2], &Part::whole(&decoded), &|_| false).unwrap_err();
     assert!(matches!(error, JpegError::Invalid(_)), "{error}");
 }
 
@@ -291,9 +326,9 @@ fn a_hole_grows_to_whole_blocks_and_the_interpolated_pixel_around_them() {
 
 /// Whether a patch of everything to `edited` keeps the Huffman tables; its coefficients are right.
 fn keeps_tables(original: &[u8], edited: &DynamicImage) -> bool {
-    let patched = patch(original, edited, &|_| true).unwrap();
+    let patched = patch_coefficients(original, &Part::whole(edited), &|_| true).unwrap();
     let whole = {
-        let mut like = Reader::open(original, false).unwrap().read_coefficients().unwrap();
+        let mut like = Reader::open(original, false).unwrap();
         let (pixels, channels) = samples(edited);
         let size = (edited.width(), edited.height());
         like.encode_alike(&pixels, size, size.0 as usize * channels as usize).unwrap()
@@ -365,7 +400,7 @@ fn a_checkerboard_takes_no_longer_than_the_whole_picture() {
     let quickest = |changed: &dyn Fn(Area) -> bool| {
         let time = || {
             let start = std::time::Instant::now();
-            patch(&original, &edited, changed).unwrap();
+            patch(&original, &Part::whole(&edited), changed).unwrap();
             start.elapsed()
         };
         (0..5).map(|_| time()).min().unwrap()
