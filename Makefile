@@ -132,8 +132,8 @@ lint-python: dev $(TESTS_ENV) $(MODELS_ENV) $(BENCHES_ENV)
 lint-web: web/node_modules/.package-lock.json
 	npm --prefix web run --silent lint
 
-bench: build setup ## measure where a request's time goes, compared with bare codecs
-	$(STACK) with-triton -- cargo bench --locked
+bench: build setup ## measure where a request's time goes, compared with bare codecs; ONLY="costs sizing" runs some parts
+	$(STACK) with-triton -- cargo bench --locked -- $(ONLY)
 
 check-deploy: deploy/.venv/bin/promtool deploy/workflows/node_modules/.package-lock.json ## check containers, Compose, Helm, alerts and dashboard
 	cd deploy && .venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy

@@ -4,6 +4,10 @@
 //! The gateway is a process of its own. Where the model is excluded, a stand-in answers in Triton's
 //! place; where it is included, the real Triton of `make bench` does. All figures that are compared are
 //! of one run, since machines differ and are noisy.
+//!
+//! `make bench ONLY="wire sizing"` runs only these parts. Without it, `costs`, `memory`, `parts`, `wire`, `overlap` and
+//! `steps` run, and not `sizing`, the table of docs/operations.md, and `throughput`, a gateway on one core in front of
+//! many Tritons.
 
 #[path = "../tests/api/stand_in.rs"]
 mod stand_in;
@@ -43,21 +47,45 @@ const SIZES: [(&str, u32, u32); 5] = [
     ("12 MP", 4000, 3000),
     ("16 MP", 4096, 4096),
 ];
+/// Side of the window that the model is shown of a hole of 300 pixels and its dilation.
+const SIDE: usize = 512;
 const STEPS: [&str; 5] = ["decode", "mask", "inpaint", "composite", "encode"];
 
 #[tokio::main]
 async fn main() {
     // As the gateway does, so that the floor has as little to wait for.
     process::keep_freed_memory();
+    let only: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let chosen = |part: &str| {
+        only.is_empty() && !["sizing", "throughput"].contains(&part) || only.iter().any(|name| name == part)
+    };
     let stand_in = StandIn::start().await;
-    let gateway = Gateway::start(&stand_in.url()).await;
-    costs(&gateway).await;
-    memory(&stand_in.url()).await;
-    many_at_once(&stand_in.url()).await;
-    parts();
-    wire(&stand_in.url());
-    let triton = std::env::var("LACUNA_TEST_TRITON").expect("run `make bench`, which starts a Triton");
-    steps(&Gateway::start(&triton).await).await;
+    if chosen("costs") {
+        costs(&Gateway::start(&stand_in.url()).await).await;
+    }
+    if chosen("memory") {
+        memory(&stand_in.url()).await;
+        many_at_once(&stand_in.url()).await;
+    }
+    if chosen("parts") {
+        parts();
+    }
+    if chosen("wire") {
+        wire(&stand_in.url());
+    }
+    if chosen("overlap") {
+        overlap(&stand_in.url()).await;
+    }
+    if chosen("sizing") {
+        sizing(&Gateway::start(&stand_in.url()).await).await;
+    }
+    if chosen("throughput") {
+        throughput().await;
+    }
+    if chosen("steps") {
+        let triton = std::env::var("LACUNA_TEST_TRITON").expect("run `make bench`, which starts a Triton");
+        steps(&Gateway::start(&triton).await).await;
+    }
 }
 
 /// The gateway's processor time for one request, the model excluded, and that of a bare loop with the
@@ -89,6 +117,119 @@ async fn costs(gateway: &Gateway) {
             );
         }
     }
+}
+
+/// A gateway on the first core before sixteen Tritons that take 30 ms each, all others and 32 callers being on the
+/// other cores: it works until its processor is full, no caller waits much longer than another, and its metrics
+/// say what it lacks.
+async fn throughput() {
+    const TRITONS: usize = 16;
+    const CALLERS: usize = 32;
+    const ANSWER: Duration = Duration::from_millis(30);
+    const WARM: Duration = Duration::from_secs(3);
+    const MEASURED: Duration = Duration::from_secs(20);
+    let me = std::process::id().to_string();
+    let moved =
+        Command::new("taskset").args(["-a", "-c", "-p", "1-1023", &me]).stdout(Stdio::null()).status();
+    assert!(moved.is_ok_and(|status| status.success()), "needs taskset and two cores");
+    let mut tritons = Vec::new();
+    for _ in 0..TRITONS {
+        tritons.push(StandIn::answering(ANSWER, stand_in::fill).await);
+    }
+    let addresses: Vec<_> = tritons.iter().map(StandIn::url).collect();
+    let gateway = Gateway::start_by(&["taskset", "-c", "0"], &addresses.join(",")).await;
+    let (_, width, height) = SIZES[0];
+    let photo = Photo::new(width, height);
+    let begin = Instant::now() + WARM;
+    let end = begin + MEASURED;
+    let caller = async || {
+        let mut seen = Vec::new();
+        while Instant::now() < end {
+            let sent = Instant::now();
+            let run = gateway.send(&photo.jpeg, "jpg").await;
+            if sent >= begin {
+                seen.push(run.seen);
+            }
+        }
+        seen
+    };
+    let watch = async {
+        tokio::time::sleep(WARM).await;
+        let (cpu, waits) = (gateway.cpu(), gateway.waits().await);
+        tokio::time::sleep(MEASURED).await;
+        let after = gateway.waits().await;
+        let waiting = [0, 1].map(|i| (after[i] - waits[i]) / MEASURED.as_secs_f64());
+        ((gateway.cpu() - cpu) / milliseconds(MEASURED), waiting, gateway.memory().1)
+    };
+    let callers = futures_util::future::join_all((0..CALLERS).map(|_| caller()));
+    let (seen, (busy, waiting, peak)) = futures_util::future::join(callers, watch).await;
+    let mut seen: Vec<f64> = seen.into_iter().flatten().collect();
+    seen.sort_by(f64::total_cmp);
+    let (p50, p99) = (seen[seen.len() / 2], seen[seen.len() * 99 / 100]);
+    println!("\nOne core, {TRITONS} Tritons of 30 ms, {CALLERS} callers, 1 MP jpg -> jpg");
+    println!("  answers                   {:8.1} a second", seen.len() as f64 / MEASURED.as_secs_f64());
+    println!("  share of the processor    {busy:8.2}, at least 0.9");
+    println!("  p50, p99                  {p50:8.1} ms {p99:8.1} ms, {:.2} times, at most 3", p99 / p50);
+    println!(
+        "  photos that wait on average for the processor {:.1}, for Triton {:.1}",
+        waiting[0], waiting[1]
+    );
+    println!("  memory at its peak        {:8.1} MiB", peak / 1_048_576.0);
+    assert!(busy >= 0.9 && p99 <= 3.0 * p50, "a goal is missed");
+}
+
+/// What gateways and GPUs a load takes, from what one request costs here.
+async fn sizing(gateway: &Gateway) {
+    const A_DAY: f64 = 1e8;
+    /// Seconds of a day, if its busiest hour has twice the mean.
+    const BUSY: f64 = 86_400.0 / 2.0;
+    /// Windows a second of one GPU: 30 and 10 ms each.
+    const WINDOWS: [f64; 2] = [33.0, 100.0];
+    println!(
+        "\nSizing: box 300 x 300, one window a photo; {A_DAY:.0e} photos a day, twice the mean when busiest"
+    );
+    println!(
+        "{:>6} {:>11} | {:>8} {:>12} | {:>13} {:>13} | {:>15} {:>11} {:>12}",
+        "", "", "a core", "callers", "cores a GPU", "cores a GPU", "cores", "callers", "Tritons"
+    );
+    println!(
+        "{:>6} {:>11} | {:>8} {:>12} | {:>13} {:>13} | {:>15} {:>11} {:>12}",
+        "", "", "photos/s", "MB/photo", "of 33/s", "of 100/s", "for all", "Gbit/s", "Gbit/s"
+    );
+    for (name, width, height) in SIZES {
+        let photo = Photo::new(width, height);
+        for (kind, file, format) in [
+            ("jpg -> jpg", &photo.jpeg, "jpg"),
+            ("jpg -> png", &photo.jpeg, "png"),
+            ("jpg -> webp", &photo.jpeg, "webp"),
+        ] {
+            gateway.send(file, format).await;
+            let cpu = gateway.cpu();
+            let runs = gateway.runs(file, format).await;
+            let seconds = (gateway.cpu() - cpu) / REQUESTS as f64 / 1e3;
+            let busiest = A_DAY / BUSY;
+            let moved = (file.len() + runs[0].bytes) as f64;
+            let windows = WINDOWS.map(|rate| rate * seconds);
+            // An image and a mask there, an image back.
+            let tiles = (SIDE * SIDE * 7) as f64;
+            let gigabits = |bytes: f64| bytes * 8.0 * busiest / 1e9;
+            println!(
+                "{name:>6} {kind:>11} | {:8.0} {:12.1} | {:13.1} {:13.1} | {:15.0} {:11.1} {:12.1}",
+                1.0 / seconds,
+                moved / 1e6,
+                windows[0],
+                windows[1],
+                busiest * seconds,
+                gigabits(moved),
+                gigabits(tiles),
+            );
+        }
+    }
+    println!(
+        "GPUs for all: {:.0} of 33 windows a second, {:.0} of 100",
+        A_DAY / BUSY / WINDOWS[0],
+        A_DAY / BUSY / WINDOWS[1]
+    );
 }
 
 /// The least processor time, in milliseconds, that decoding and encoding these bytes takes. An encoder
@@ -203,7 +344,7 @@ async fn many_at_once(triton: &str) {
     futures_util::future::join_all(all).await;
     let (_, peak) = gateway.memory();
     let decoded = f64::from(width * height * 3);
-    println!("16 at once, 8 at work | {:5.2} x", (peak - rest) / decoded);
+    println!("         16 at once | {:5.2} x", (peak - rest) / decoded);
 }
 
 /// Single parts with goals of their own.
@@ -241,9 +382,10 @@ fn wire(triton: &str) {
             while models.inpaint(tile(), deadline()).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(25)).await;
             }
+            let tiles: Vec<_> = (0..REQUESTS).map(|_| tile()).collect();
             let before = cpu_at("/proc/thread-self");
-            for _ in 0..REQUESTS {
-                black_box(models.inpaint(tile(), deadline()).await.expect("a fill"));
+            for tile in tiles {
+                black_box(models.inpaint(tile, deadline()).await.expect("a fill"));
             }
             (cpu_at("/proc/thread-self") - before) / REQUESTS as f64
         })
@@ -271,6 +413,30 @@ fn wire(triton: &str) {
     println!("13 MiB over a bare connection on loopback | {:6.1} ms on the clock", median(sent));
 }
 
+/// How much of the time that a model takes is used for other work. The model answers after a fixed time without
+/// using the processor.
+async fn overlap(instant: &str) {
+    const MODEL: Duration = Duration::from_millis(100);
+    let slow = StandIn::answering(MODEL, stand_in::fill).await;
+    let (_, width, height) = SIZES[3];
+    let photo = Photo::new(width, height);
+    let model = milliseconds(MODEL);
+    println!("\nClock of a 12-MP JPEG, box 300 x 300: without a model, beside one that takes {model} ms");
+    for format in ["png", "webp", "jpg"] {
+        let mut clocks = [0.0; 2];
+        for (clock, triton) in clocks.iter_mut().zip([instant, &slow.url()]) {
+            let gateway = Gateway::start(triton).await;
+            gateway.send(&photo.jpeg, format).await;
+            *clock = median(gateway.runs(&photo.jpeg, format).await.iter().map(|run| run.seen));
+        }
+        let [without, with] = clocks;
+        let longer = with / without.max(model);
+        println!(
+            "jpg -> {format:<4} | {without:6.1} ms | {with:6.1} ms, {longer:.2} times the longer of both"
+        );
+    }
+}
+
 /// Where the time of one request goes, with the real model.
 async fn steps(gateway: &Gateway) {
     let (_, width, height) = SIZES[3];
@@ -294,6 +460,7 @@ async fn steps(gateway: &Gateway) {
 struct Gateway {
     process: Child,
     address: SocketAddr,
+    admin: SocketAddr,
     client: reqwest::Client,
 }
 
@@ -306,6 +473,8 @@ impl Drop for Gateway {
 
 /// What one request took, in milliseconds: seen by the client, and as the server tells.
 struct Run {
+    /// Of the answer.
+    bytes: usize,
     seen: f64,
     latency: f64,
     steps: [f64; STEPS.len()],
@@ -313,11 +482,23 @@ struct Run {
 
 impl Gateway {
     async fn start(triton: &str) -> Self {
+        Self::start_by(&[], triton).await
+    }
+
+    /// Started by another program, where one is given.
+    async fn start_by(program: &[&str], triton: &str) -> Self {
         let free =
             || TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
         let (address, admin) = (free(), free());
-        let process = Command::new(env!("CARGO_BIN_EXE_lacuna"))
-            .args(["--tokens=bench:bench", "--rate-per-minute=100000", "--rate-burst=1000"])
+        let command: Vec<_> = program.iter().chain(&[env!("CARGO_BIN_EXE_lacuna")]).collect();
+        let process = Command::new(command[0])
+            .args(&command[1..])
+            .args([
+                "--tokens=bench:bench",
+                "--rate-per-minute=100000",
+                "--rate-burst=1000",
+                "--token-concurrency=100",
+            ])
             .args([format!("--listen={address}"), format!("--admin-listen={admin}")])
             .arg(format!("--triton={triton}"))
             .stderr(Stdio::null())
@@ -325,7 +506,7 @@ impl Gateway {
             .expect("the gateway starts");
         // The client is built without cryptography of its own.
         let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
-        let gateway = Self { process, address, client: reqwest::Client::new() };
+        let gateway = Self { process, address, admin, client: reqwest::Client::new() };
         let ready = format!("http://{address}/readyz");
         for _ in 0..400 {
             if gateway.client.get(&ready).send().await.is_ok_and(|answer| answer.status() == 200) {
@@ -355,7 +536,12 @@ impl Gateway {
             let part = timing.split(", ").find_map(|part| part.strip_prefix(&format!("{step};dur=")));
             part.map_or(0.0, |part| part.parse().expect("a number"))
         });
-        Run { seen, latency: header("x-knockout-latency").parse().expect("a number"), steps }
+        Run {
+            bytes: body.len(),
+            seen,
+            latency: header("x-knockout-latency").parse().expect("a number"),
+            steps,
+        }
     }
 
     async fn runs(&self, photo: &[u8], format: &str) -> Vec<Run> {
@@ -369,6 +555,17 @@ impl Gateway {
     /// Processor time so far, in milliseconds.
     fn cpu(&self) -> f64 {
         cpu_of(&self.process.id().to_string())
+    }
+
+    /// How long photos have waited so far, in seconds: for the processor, and for Triton.
+    async fn waits(&self) -> [f64; 2] {
+        let url = format!("http://{}/metrics", self.admin);
+        let text = self.client.get(url).send().await.expect("an answer").text().await.expect("metrics");
+        ["cpu", "triton"].map(|at| {
+            let line = format!("lacuna_wait_seconds_sum{{for=\"{at}\"}} ");
+            let value = text.lines().find_map(|found| found.strip_prefix(&line)).expect("a sum");
+            value.parse().expect("a number")
+        })
     }
 
     /// Resident memory now and at its peak, in bytes.
