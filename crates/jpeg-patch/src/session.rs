@@ -193,10 +193,16 @@ impl<'a> Reader<'a> {
             _ => 3,
         };
         let stride = width as usize * channels;
-        let mut pixels = vec![0; stride * height as usize];
-        // SAFETY: the C side writes `height` rows of at most `stride` bytes.
-        let status = unsafe { jpeg_patch_read_pixels(self.pointer(), pixels.as_mut_ptr(), stride) };
-        self.handle.check(status, JpegError::Invalid)?;
+        let length = stride * height as usize;
+        // Not zeroed first, since every byte is written.
+        let mut pixels: Vec<u8> = Vec::with_capacity(length);
+        // SAFETY: the C side writes at most `height` rows of `stride` bytes, and has written all of them if it
+        // reports success.
+        unsafe {
+            let status = jpeg_patch_read_pixels(self.pointer(), pixels.as_mut_ptr(), stride);
+            self.handle.check(status, JpegError::Invalid)?;
+            pixels.set_len(length);
+        }
         Ok(pixels)
     }
 

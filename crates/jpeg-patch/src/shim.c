@@ -285,7 +285,8 @@ static void require_every_component(j_decompress_ptr in)
     ERREXIT(in, JERR_INPUT_EOF);
 }
 
-/* Decodes into `pixels`: rows of `stride` bytes, grey, RGB or (as stored) CMYK. */
+/* Decodes into `pixels`: rows of `stride` bytes, which must be those of a row, grey, RGB or (as stored) CMYK.
+ * All are written where it returns 0. */
 int jpeg_patch_read_pixels(struct jpeg_patch *session, uint8_t *pixels, size_t stride)
 {
   struct jpeg_decompress_struct *in = &session->in;
@@ -296,7 +297,7 @@ int jpeg_patch_read_pixels(struct jpeg_patch *session, uint8_t *pixels, size_t s
   session->in_scan_data = 1;
   jpeg_start_decompress(in);
   require_every_component(in);
-  if ((size_t)in->output_width * (size_t)in->output_components > stride)
+  if ((size_t)in->output_width * (size_t)in->output_components != stride)
     ERREXIT(in, JERR_WIDTH_OVERFLOW);
   while (in->output_scanline < in->output_height) {
     JDIMENSION count = in->output_height - in->output_scanline;

@@ -61,12 +61,12 @@ impl Strips {
     pub fn of(image: &DynamicImage, is_final: impl Fn(Range<u32>) -> bool + Sync) -> Self {
         let image = supported(image);
         let rows = Rows::of(&image);
-        let encode = |strip: Range<usize>| {
+        let encode = |filtered: &mut Vec<u8>, strip: Range<usize>| {
             // The filter of the first row depends on the row above.
             let read = strip.start.saturating_sub(1) as u32..strip.end as u32;
-            is_final(read).then(|| rows.strip(strip))
+            is_final(read).then(|| rows.strip(strip, filtered))
         };
-        Self(rows.strips().into_par_iter().map(encode).collect())
+        Self(rows.strips().into_par_iter().map_init(Vec::new, encode).collect())
     }
 
     /// Encodes the other strips, and puts all together to a PNG file. `image` has the size and kind of the one
@@ -77,11 +77,12 @@ impl Strips {
         let ranges = rows.strips();
         let mut encoded = self.0;
         encoded.resize_with(ranges.len(), || None);
-        let encode =
-            |(strip, range): (Option<Strip>, Range<usize>)| strip.unwrap_or_else(|| rows.strip(range));
+        let encode = |filtered: &mut Vec<u8>, (strip, range): (Option<Strip>, Range<usize>)| {
+            strip.unwrap_or_else(|| rows.strip(range, filtered))
+        };
         let strips: Vec<Strip> = match ranges.len() {
-            1 => encoded.into_iter().zip(ranges).map(encode).collect(),
-            _ => encoded.into_par_iter().zip(ranges).map(encode).collect(),
+            1 => encoded.into_iter().zip(ranges).map(|strip| encode(&mut Vec::new(), strip)).collect(),
+            _ => encoded.into_par_iter().zip(ranges).map_init(Vec::new, encode).collect(),
         };
 
         let length: usize = strips.iter().map(|strip| strip.chunk.len()).sum();
@@ -160,28 +161,28 @@ impl<'a> Rows<'a> {
         (0..self.count).step_by(high).map(|start| start..self.count.min(start + high)).collect()
     }
 
-    fn strip(&self, Range { start, end }: Range<usize>) -> Strip {
-        let filtered = self.filter(start, end);
+    /// Encodes a range of rows. `filtered` is a buffer that strips share, so that it is not allocated and zeroed each time.
+    fn strip(&self, Range { start, end }: Range<usize>, filtered: &mut Vec<u8>) -> Strip {
+        self.filter(start, end, filtered);
         let header: &[u8] = if start == 0 { &ZLIB_HEADER } else { &[] };
-        let deflated = deflate::deflate(&filtered);
+        let deflated = deflate::deflate(filtered);
         let mut chunk = Vec::with_capacity(deflated.len() + 16);
         write_chunk(&mut chunk, *b"IDAT", &[header, &deflated]);
-        Strip { chunk, checksum: adler32::adler32(1, &filtered), length: filtered.len() }
+        Strip { chunk, checksum: adler32::adler32(1, filtered), length: filtered.len() }
     }
 
     /// Applies PNG's Paeth filter (9.4). Each row is preceded by its filter type.
-    fn filter(&self, start: usize, end: usize) -> Vec<u8> {
+    fn filter(&self, start: usize, end: usize, filtered: &mut Vec<u8>) {
         let above = self.bytes(start.saturating_sub(1), start);
         let rows = self.bytes(start, end);
         let zeroes = vec![0; self.stride];
         let mut previous: &[u8] = if start == 0 { &zeroes } else { &above };
-        let mut filtered = vec![0; (end - start) * (self.stride + 1)];
+        filtered.resize((end - start) * (self.stride + 1), 0);
         for (row, out) in rows.chunks_exact(self.stride).zip(filtered.chunks_exact_mut(self.stride + 1)) {
             out[0] = PAETH;
             paeth(&mut out[1..], row, previous, self.pixel);
             previous = row;
         }
-        filtered
     }
 }
 
