@@ -84,6 +84,7 @@ test-models: setup $(MODELS_ENV) ## test the model tool
 test-torch: ## test the models' graphs against PyTorch; needs apt-get install python3-torch python3-torchvision
 	/usr/bin/python3 -m venv --system-site-packages models/tests_torch/.venv
 	models/tests_torch/.venv/bin/python $(PIP_INSTALL) --requirement models/requirements.txt
+	models/tests_torch/.venv/bin/python $(PIP_INSTALL) --no-deps --requirement models/tests_torch/numpy.txt
 	cd models && tests_torch/.venv/bin/python -m pytest -q tests_torch
 
 test-proof: build setup $(TESTS_ENV) ## test access control against the built gateway; needs no Triton
