@@ -1,7 +1,7 @@
 //! Admission: how much may be worked on at once, how much may wait, and how many bytes all of it takes.
 //!
 //! A photo at work holds its permit, which counts its decoded bytes, from start to end. Meanwhile its steps take
-//! [`Slots`] of two kinds: of the CPU, one per core, and of Triton, as many as the replicas can use. No step holds
+//! `Slots` of two kinds: of the CPU, one per core, and of Triton, as many as the replicas can use. No step holds
 //! both, so neither cores nor replicas idle while photos wait for the other.
 
 use std::{
