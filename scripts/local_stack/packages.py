@@ -45,6 +45,7 @@ TESTS = (
     Need("netpbm", "reading PNG files", _program("pngtopam")),
     Need("pngcheck", "checking PNG files", _program("pngcheck")),
     Need("redis-server", "sharing quotas", _program("redis-server")),
+    Need("curl", "running the example with curl", _program("curl")),
     Need("golang-go", "running the example in Go", _program("go")),
 )
 """Codecs to compare with, a server for shared quotas, and runtimes for the examples."""
