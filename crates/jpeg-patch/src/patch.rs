@@ -80,7 +80,8 @@ pub(crate) fn patch_coefficients(
     let mut reader = Reader::open(original, true)?;
     let frame = reader.frame();
     let picture = Pixels::of(edited, frame)?;
-    let (exif, icc) = kept_metadata(&mut reader)?;
+    let exif = kept_exif(reader.exif());
+    let icc = reader.icc()?.unwrap_or_default();
     let mut coefficients = reader.read_coefficients()?;
     for region in picture.regions(changed) {
         let fresh = picture.fresh(&mut coefficients.reader, &region)?;
@@ -96,10 +97,9 @@ pub(crate) fn patch_coefficients(
     coefficients.write(&exif, &icc)
 }
 
-/// The metadata that a patched file keeps: an EXIF segment with the orientation, and the ICC profile.
-pub(crate) fn kept_metadata(reader: &mut Reader<'_>) -> Result<(Vec<u8>, Vec<u8>), JpegError> {
-    let exif = reader.exif().and_then(Orientation::from_exif_chunk).map_or(vec![], orientation_tag);
-    Ok((exif, reader.icc()?.unwrap_or_default()))
+/// The EXIF segment of a patched file: the orientation, and nothing else of the original's block.
+pub(crate) fn kept_exif(original: Option<&[u8]>) -> Vec<u8> {
+    original.and_then(Orientation::from_exif_chunk).map_or(vec![], orientation_tag)
 }
 
 /// Whether photos of this colour space can be patched.

@@ -229,10 +229,9 @@ impl Scan {
         edited: &Part<'_>,
         changed: &dyn Fn(Area) -> bool,
     ) -> Result<Option<Vec<u8>>, JpegError> {
-        let mut reader = Reader::open(file, true)?;
+        let mut reader = Reader::open(file, false)?;
         let pixels = Pixels::of(edited, reader.frame())?;
-        let (exif, icc) = patch::kept_metadata(&mut reader)?;
-        let head = reader.write_head(None, &exif, &icc)?;
+        let head = reader.write_head(None, &patch::kept_exif(self.exif()), self.icc().unwrap_or_default())?;
         let mut rewriting = Rewriting { scan: self, out: Writer::behind(head), last: [0; 3], restarts: true };
         rewriting.out.reserve(self.data.bytes.len() + self.data.bytes.len() / 64);
         let mut done = Place::default();
