@@ -107,7 +107,7 @@ pub struct Done {
     pub timings: Timings,
 }
 
-/// How long the steps of a request took, ordered by when each first began.
+/// How long the steps of a request took, in the order in which each first ended. Steps can overlap.
 #[derive(Clone, Debug, Default)]
 pub struct Timings(Vec<(&'static str, Duration)>);
 

@@ -161,7 +161,8 @@ impl<'a> Rows<'a> {
         (0..self.count).step_by(high).map(|start| start..self.count.min(start + high)).collect()
     }
 
-    /// Encodes a range of rows. `filtered` is a buffer that strips share, so that it is not allocated and zeroed each time.
+    /// Encodes a range of rows. `filtered` is a buffer that strips share, so that it is not allocated and zeroed each
+    /// time.
     fn strip(&self, Range { start, end }: Range<usize>, filtered: &mut Vec<u8>) -> Strip {
         self.filter(start, end, filtered);
         let header: &[u8] = if start == 0 { &ZLIB_HEADER } else { &[] };
